@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * filter.bpf.h: the process filters that every tool has, evaluated in the kernel.
+ *
+ * The values are read-only data, set before the program is loaded, so that the verifier removes what is not used.
+ */
+#ifndef LUAPROBE_FILTER_BPF_H
+#define LUAPROBE_FILTER_BPF_H
+
+#include "luaprobe.bpf.h"
+
+/* 0 and "" mean any; the uid's "any" is not 0, which is root's. */
+#define LP_ANY_UID ((__u32)-1)
+#define LP_COMM_SIZE 16
+
+struct filter {
+    __u32 pid;
+    __u32 tid;
+    __u32 uid;
+    char comm[LP_COMM_SIZE];
+};
+
+const volatile struct filter filter = {.uid = LP_ANY_UID};
+
+static __always_inline _Bool lp_comm_matches(void)
+{
+    char comm[LP_COMM_SIZE];
+
+    if (bpf_get_current_comm(comm, sizeof(comm)))
+        return 0;
+    for (int i = 0; i < LP_COMM_SIZE; i++) {
+        if (comm[i] != filter.comm[i])
+            return 0;
+        if (comm[i] == '\0')
+            break;
+    }
+    return 1;
+}
+
+/* Whether the current thread is one that the user asked for. */
+static __always_inline _Bool lp_filter_matches(void)
+{
+    __u64 id = bpf_get_current_pid_tgid();
+
+    if (filter.pid && filter.pid != id >> 32)
+        return 0;
+    if (filter.tid && filter.tid != (__u32)id)
+        return 0;
+    if (filter.uid != LP_ANY_UID && filter.uid != (__u32)bpf_get_current_uid_gid())
+        return 0;
+    return !filter.comm[0] || lp_comm_matches();
+}
+
+#endif

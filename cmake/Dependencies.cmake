@@ -1,0 +1,39 @@
+# The libraries, all from the distribution and found with pkg-config. Each is linked from its static archive where the
+# distribution ships one, so that the binary needs only libc where it runs.
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(LUAJIT_PC REQUIRED luajit)
+pkg_check_modules(LIBBPF REQUIRED libbpf>=1.1)
+pkg_check_modules(LIBELF REQUIRED libelf)
+pkg_check_modules(ZLIB REQUIRED zlib)
+
+find_program(LUAJIT NAMES luajit REQUIRED)
+find_program(CLANG NAMES clang REQUIRED)
+find_program(LLVM_STRIP NAMES llvm-strip llvm-strip-19 llvm-strip-18 llvm-strip-14 REQUIRED)
+find_file(ARGPARSE_LUA argparse.lua PATHS /usr/share/lua/5.1 /usr/local/share/lua/5.1 NO_DEFAULT_PATH REQUIRED)
+
+# The path of lib<name>.a, or -l<name> where there is no archive. libc's own parts stay shared.
+function(prefer_static name result)
+  if(NOT name MATCHES "^(c|m|dl|rt|pthread)$")
+    find_library(ARCHIVE_${name} lib${name}.a)
+    mark_as_advanced(ARCHIVE_${name})
+  endif()
+  if(ARCHIVE_${name})
+    set(${result} ${ARCHIVE_${name}} PARENT_SCOPE)
+  else()
+    set(${result} ${name} PARENT_SCOPE)
+  endif()
+endfunction()
+
+add_library(luaprobe_dependencies INTERFACE)
+# libelf's list holds what it uses itself (zlib, on newer systems zstd); the order is the linker's.
+set(names ${LIBBPF_LIBRARIES} ${LIBELF_STATIC_LIBRARIES} ${ZLIB_LIBRARIES})
+foreach(name IN LISTS names)
+  prefer_static(${name} library)
+  target_link_libraries(luaprobe_dependencies INTERFACE ${library})
+endforeach()
+
+# All of LuaJIT is kept, also what only the C modules of other packages call.
+add_library(luaprobe_luajit INTERFACE)
+target_include_directories(luaprobe_luajit SYSTEM INTERFACE ${LUAJIT_PC_INCLUDE_DIRS})
+prefer_static(luajit-5.1 library)
+target_link_libraries(luaprobe_luajit INTERFACE -Wl,--whole-archive ${library} -Wl,--no-whole-archive m dl)

@@ -1,0 +1,116 @@
+--- The command line of a tool: its own options, and those that every tool has.
+--
+-- Built on lua-argparse. The help text is the tool's manual, so give it a description worth reading and examples.
+-- @module luaprobe.cli
+local argparse = require "argparse"
+local err = require "luaprobe.error"
+local events = require "luaprobe.events"
+
+local M = {}
+
+local Cli = {}
+Cli.__index = Cli
+
+local COMM_LENGTH = 15 -- TASK_COMM_LEN is 16 with the NUL
+
+--- What a wrong command line raises; the host prints it and exits 2.
+local Usage = {}
+Usage.__index = Usage
+
+function Usage:__tostring()
+  return self.message
+end
+
+--- Whether a caught value is a wrong command line.
+function M.is_usage(value)
+  return getmetatable(value) == Usage
+end
+
+function M.usage_error(message)
+  error(setmetatable({ message = message }, Usage), 0)
+end
+
+-- Converters return nil and the reason when they refuse.
+local function whole_number(text)
+  local number = text:match "^%d+$" and tonumber(text)
+  if number and number <= 4294967295 then return number end
+  return nil, ("'%s' is not a whole number that the kernel could use"):format(text)
+end
+
+local function process_id(text)
+  local number, reason = whole_number(text)
+  if number == 0 then return nil, "no process has the number 0" end
+  return number, reason
+end
+
+local function seconds(text)
+  local number = tonumber(text)
+  if number and number > 0 and number <= 1e9 then return number end
+  return nil, ("'%s' is not a number of seconds above 0"):format(text)
+end
+
+local function comm(text)
+  if #text >= 1 and #text <= COMM_LENGTH then return text end
+  return nil, ("a process name has 1 to %d characters, '%s' has %d"):format(COMM_LENGTH, text, #text)
+end
+
+local function add_standard_options(parser)
+  parser:option("-p --pid", "Only this process."):argname "PID":convert(process_id)
+  parser:option("-t --tid", "Only this thread."):argname "TID":convert(process_id)
+  parser:option("-u --uid", "Only processes of this user."):argname "UID":convert(whole_number)
+  parser:option("-c --comm", "Only processes of this name."):argname "COMM":convert(comm)
+  parser:option("-d --duration", "End after so many seconds."):argname "SECONDS":convert(seconds)
+  parser:flag("-T --timestamp", "Show when it happened.")
+end
+
+--- Adds a flag of the tool: `:flag("-x --failed", "Show only what failed.")`.
+function Cli:flag(names, description)
+  self.parser:flag(names, description)
+  return self
+end
+
+--- Adds an option with a value.
+-- @tparam string names "-n --number"
+-- @tparam string description
+-- @tparam[opt] string argname what help calls the value
+-- @tparam[opt] function convert from the text to the value, or nil and the reason
+function Cli:option(names, description, argname, convert)
+  local option = self.parser:option(names, description)
+  if argname then option:argname(argname) end
+  if convert then option:convert(convert) end
+  return self
+end
+
+--- Adds lines of examples to the help.
+function Cli:examples(text)
+  self.parser:epilog("Examples:\n" .. text)
+  return self
+end
+
+--- Parses the command line and applies what concerns the whole run (-d).
+-- @tparam[opt] {string,…} words the arguments; the script's own when missing
+-- @treturn table values by name, `filter` among them: what bpf/include/filter.bpf.h takes
+-- @raise a usage error, which the host prints before it exits 2
+function Cli:parse(words)
+  local args = self.parser:parse(words or _G.arg)
+  args.filter = { pid = args.pid, tid = args.tid, uid = args.uid, comm = args.comm }
+  if args.duration then events.set_duration(args.duration) end
+  return args
+end
+
+--- Starts the description of a tool's command line.
+-- @tparam string name the tool
+-- @tparam string description what it shows, for people who have never used it
+function M.new(name, description)
+  if type(name) ~= "string" or type(description) ~= "string" then
+    err.misuse("lp.cli takes the tool's name and its description")
+  end
+  local parser = argparse(name, description):usage_max_width(100):help_max_width(100)
+  function parser.error(_, message)
+    M.usage_error(("%s: %s\n%s\nTry '%s --help'."):format(name, message, parser:get_usage(), name))
+  end
+  add_standard_options(parser)
+  return setmetatable({ parser = parser }, Cli)
+end
+
+return M

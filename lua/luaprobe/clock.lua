@@ -1,0 +1,22 @@
+--- The time of an event, as people read it.
+-- @module luaprobe.clock
+local C = require "luaprobe.cdef"
+
+local M = {}
+
+local offset -- from CLOCK_MONOTONIC to the time of day, in nanoseconds
+local second, second_text = -1, "" -- os.date is slow and not compiled: asked once a second
+
+--- The local time of day: "14:03:22.123456".
+-- @param time nanoseconds as bpf_ktime_get_ns gives them, cdata or number
+function M.time_of_day(time)
+  offset = offset or tonumber(C.lp_time_offset())
+  local now = tonumber(time) + offset
+  local whole = math.floor(now / 1e9)
+  if whole ~= second then
+    second, second_text = whole, os.date("%H:%M:%S", whole)
+  end
+  return ("%s.%06d"):format(second_text, math.floor((now - whole * 1e9) / 1e3))
+end
+
+return M

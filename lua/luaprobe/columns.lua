@@ -1,0 +1,54 @@
+--- Rows of aligned columns.
+-- @module luaprobe.columns
+local err = require "luaprobe.error"
+local text = require "luaprobe.text"
+
+local M = {}
+
+-- "PID:-7" is a column 7 wide, aligned left; "FD:>3" one 3 wide, aligned right; "PATH" takes what is left.
+local function parse(spec)
+  if type(spec) ~= "string" then err.misuse("a column is given as a string like 'PID:-7', not as a %s", type(spec)) end
+  local title, align, width = spec:match "^([^:]+):([->])(%d+)$"
+  if title then return title, "%" .. (align == "-" and "-" or "") .. width .. "s" end
+  if spec:find ":" then err.misuse("column '%s': write NAME:-WIDTH (left), NAME:>WIDTH (right) or NAME", spec) end
+  return spec, "%s"
+end
+
+-- Source of a function for exactly these columns: no loop and no table per row, so the JIT compiles it to one format.
+local ROW = [[
+local format, out, of = ...
+return function(_, %s)
+  out:write(format("%s\n", %s))
+end]]
+
+local function compile(formats, positions, count)
+  local parameters, values = {}, {}
+  for i = 1, count do parameters[i] = "v" .. i end
+  for i, position in ipairs(positions) do values[i] = ("of(v%d)"):format(position) end
+  local source = ROW:format(table.concat(parameters, ", "), table.concat(formats, " "), table.concat(values, ", "))
+  return assert(loadstring(source, "=luaprobe.columns"))(string.format, io.stdout, text.of)
+end
+
+--- Prints the header, and makes what prints the rows.
+--
+--     local out = lp.columns{ "PID:-7", "COMM:-16", "FD:>3", args.extended and "FLAGS:-8", "PATH" }
+--     out:row(event.pid, event.comm, event.fd, event.flags, event.path)
+--
+-- A column that is false is left out, and so is its value. Values are shown by luaprobe.text.of. What is longer than
+-- its column moves the rest of the line instead of being cut.
+-- @tparam {string|false,…} specs
+-- @treturn table `row(value, …)`
+function M.new(specs)
+  local titles, formats, positions, count = {}, {}, {}, table.maxn(specs)
+  for i = 1, count do
+    if specs[i] then
+      local title, format = parse(specs[i])
+      titles[#titles + 1], formats[#formats + 1], positions[#positions + 1] = title, format, i
+    end
+  end
+  if #titles == 0 then err.misuse("lp.columns takes a list of at least one column") end
+  io.stdout:write(table.concat(formats, " "):format(unpack(titles)), "\n")
+  return { row = compile(formats, positions, count) }
+end
+
+return M

@@ -1,0 +1,74 @@
+--- Errors, as a part of the product: what was being done to what, why it failed, what mends it.
+--
+-- An action that fails raises a table `{code, stage, message, hint, log, where}`; `tostring` of it is the short
+-- paragraph that the host prints. Misuse of the library raises an ordinary string at the caller's line.
+-- @module luaprobe.error
+local ffi = require "ffi"
+local C = require "luaprobe.cdef"
+
+local M = {}
+
+local Error = {}
+Error.__index = Error
+
+function Error:__tostring()
+  local text = self.where and self.where .. ": " .. self.message or self.message
+  return self.hint and text .. "\n  hint: " .. self.hint or text
+end
+
+local function string_or_nil(pointer)
+  return pointer ~= nil and ffi.string(pointer) or nil
+end
+
+-- The first line outside of this library: what the reader of the message can change.
+local function caller()
+  for level = 3, 60 do
+    local info = debug.getinfo(level, "Sl")
+    if not info then return nil end
+    if info.currentline > 0 and not info.source:find("^@lua/luaprobe/") then
+      return info.short_src .. ":" .. info.currentline
+    end
+  end
+end
+
+--- Raises a structured error.
+-- @tparam table fields `{code = "ENOENT", stage = "attach", message = "…", hint = "…"}`; hint and code may be missing
+function M.raise(fields)
+  fields.where = fields.where or caller()
+  error(setmetatable(fields, Error), 0)
+end
+
+--- The error of the C function that just failed, not raised.
+-- @treturn table the same fields as a raised error
+function M.last()
+  local last = C.lp_error_last()
+  return setmetatable({
+    code = ffi.string(last.name),
+    stage = ffi.string(last.stage),
+    message = ffi.string(last.message),
+    hint = string_or_nil(last.hint),
+    log = string_or_nil(last.log),
+  }, Error)
+end
+
+--- Passes on what a C function returned, or raises its error.
+-- @param result a count or 0, a negative errno, or a pointer that is NULL on failure
+-- @return result
+function M.check(result)
+  if result == nil or type(result) == "number" and result < 0 then M.raise(M.last()) end
+  return result
+end
+
+--- Raises a misuse of the library at the line that called it: the first one outside of the library.
+-- @tparam string format as string.format's
+function M.misuse(format, ...)
+  local where = caller()
+  error((where and where .. ": " or "") .. format:format(...), 0)
+end
+
+--- Whether a caught value is a structured error.
+function M.is(value)
+  return getmetatable(value) == Error
+end
+
+return M

@@ -1,0 +1,24 @@
+--- The public table: everything that scripts use.
+--
+--     local lp = require "luaprobe"
+-- @module luaprobe
+local cli = require "luaprobe.cli"
+local clock = require "luaprobe.clock"
+local columns = require "luaprobe.columns"
+local object = require "luaprobe.object"
+local text = require "luaprobe.text"
+
+return {
+  --- Opens a BPF object, to adjust and attach it: see luaprobe.object.open.
+  open = object.open,
+  --- Opens a BPF object and loads it into the kernel: see luaprobe.object.load.
+  load = object.load,
+  --- A tool's command line: see luaprobe.cli.new.
+  cli = cli.new,
+  --- Aligned output: see luaprobe.columns.new.
+  columns = columns.new,
+  --- A value of an event as text that is safe to print: see luaprobe.text.of.
+  text = text.of,
+  --- The time of day of a kernel timestamp: see luaprobe.clock.time_of_day.
+  time_of_day = clock.time_of_day,
+}

@@ -1,0 +1,88 @@
+--- Ladders: sets of programs, the best first, of which the first that the kernel can attach is taken.
+--
+--     obj:attach{ first = { { "kprobe", "kretprobe" }, "tracepoint" } }
+--
+-- A rung is a pattern or a list of them. A pattern is a kind ("tracepoint": all programs of the object that are of it)
+-- or a whole target ("kprobe:do_sys_openat2": the programs whose section names just that).
+-- @module luaprobe.ladder
+local err = require "luaprobe.error"
+
+local M = {}
+
+local function is_return(program)
+  return program.kind == "kretprobe"
+end
+
+-- Return probes first, otherwise the order of the file.
+local function in_attach_order(list)
+  local ordered = {}
+  for _, wanted in ipairs { true, false } do
+    for _, program in ipairs(list) do
+      if is_return(program) == wanted then ordered[#ordered + 1] = program end
+    end
+  end
+  return ordered
+end
+
+local function matches(program, pattern)
+  return program.kind == pattern or program.target == pattern
+end
+
+local function programs_of(object, rung)
+  local list = {}
+  for _, pattern in ipairs(type(rung) == "table" and rung or { rung }) do
+    local before = #list
+    for _, program in ipairs(object.programs) do
+      if matches(program, pattern) then list[#list + 1] = program end
+    end
+    if #list == before then err.misuse("%s has no program for '%s'", object.name, tostring(pattern)) end
+  end
+  return in_attach_order(list)
+end
+
+--- The sets of programs that a ladder stands for; without one, a single set of all programs.
+-- @param object the luaprobe.object
+-- @tparam[opt] table first the ladder
+-- @treturn {{program,…},…}
+function M.rungs(object, first)
+  if first == nil then
+    if #object.programs == 0 then err.misuse("%s has no programs to attach", object.name) end
+    return { in_attach_order(object.programs) }
+  end
+  if type(first) ~= "table" or #first == 0 then err.misuse("first is a list of targets or of lists of them") end
+  local rungs = {}
+  for i, rung in ipairs(first) do rungs[i] = programs_of(object, rung) end
+  return rungs
+end
+
+-- What a lower rung cannot mend either.
+local function is_final(failure)
+  return not err.is(failure) or failure.code == "EPERM" or failure.code == "EACCES"
+end
+
+local function say_fallback(rungs, rung, failure)
+  io.stderr:write(("luaprobe: %s; using %s instead\n"):format(failure.message, rungs[rung][1].target))
+end
+
+--- Tries the rungs in order.
+-- @tparam {{program,…},…} rungs
+-- @tparam function try called with a set of programs; returns something, or nil and the error
+-- @treturn number the rung that worked
+-- @treturn {program,…} its programs
+-- @return what `try` returned
+-- @raise the first rung's error when none works: it is what the author wanted most
+function M.climb(rungs, try)
+  local first_failure
+  for rung, list in ipairs(rungs) do
+    local result, failure = try(list)
+    if result then
+      if first_failure then say_fallback(rungs, rung, first_failure) end
+      return rung, list, result
+    end
+    first_failure = first_failure or failure
+    if is_final(failure) then error(failure, 0) end
+  end
+  error(first_failure, 0)
+end
+
+return M

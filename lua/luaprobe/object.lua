@@ -1,0 +1,169 @@
+--- A BPF object: opened, adjusted, loaded, attached, closed.
+-- @module luaprobe.object
+local ffi = require "ffi"
+local C = require "luaprobe.cdef"
+local err = require "luaprobe.error"
+local find = require "luaprobe.find"
+local globals = require "luaprobe.globals"
+local ladder = require "luaprobe.ladder"
+local maps = require "luaprobe.map"
+local programs = require "luaprobe.program"
+local types = require "luaprobe.types"
+
+local Object = {}
+Object.__index = Object
+
+-- Sections that hold types only for the object's BTF are empty without it.
+local no_types = { find = function() end }
+
+function Object:check_open()
+  if not self.handle then err.misuse("object %s is closed", self.name) end
+end
+
+--- Creates the maps and loads the programs into the kernel.
+-- @raise error of stage "load"
+function Object:load()
+  self:check_open()
+  if self.loaded then err.misuse("object %s is loaded already", self.name) end
+  err.check(C.lp_object_load(self.handle))
+  self.loaded = true
+end
+
+--- Opens the buffers of the object's event streams, before anything can send to them.
+function Object:open_events()
+  for _, map in ipairs(self.maps) do
+    if map:is_event_stream() then map:stream() end
+  end
+end
+
+function Object:remember_probe(probe)
+  self.probes[#self.probes + 1] = probe
+end
+
+function Object:forget_probe(probe)
+  for i, known in ipairs(self.probes) do
+    if known == probe then return table.remove(self.probes, i) end
+  end
+end
+
+-- Opens all probes of the given programs; when one fails, those before it are closed and the error is passed on.
+local function open_probes(list, mechanism)
+  local probes = {}
+  local ok, failure = pcall(function()
+    for _, program in ipairs(list) do probes[#probes + 1] = program:open_probe(mechanism) end
+  end)
+  if ok then return probes end
+  for _, probe in ipairs(probes) do probe:detach() end
+  return nil, failure
+end
+
+local function bind_probes(probes)
+  local ok, failure = pcall(function()
+    for _, probe in ipairs(probes) do probe.program:bind(probe) end
+  end)
+  if ok then return end
+  for _, probe in ipairs(probes) do probe:detach() end
+  error(failure, 0)
+end
+
+-- Loads only what will be attached: the rest would cost start-up time, and may not load on this kernel.
+local function load_only(self, list)
+  local wanted = {}
+  for _, program in ipairs(list) do wanted[program] = true end
+  for _, program in ipairs(self.programs) do program:set_autoload(wanted[program] or false) end
+  self:load()
+end
+
+--- Attaches the object's programs to what their sections name.
+--
+-- An object that is not loaded yet is loaded, with just the programs that are attached. Return probes are attached
+-- before the others, so that no entry is remembered whose return cannot be seen.
+-- @tparam[opt] table opts
+--   `first`: a ladder, see luaprobe.ladder: sets of programs of which the first that this kernel can attach is taken;
+--   `mechanism`: "auto" (the default), "link" or "perf"
+-- @treturn {probe,…} each with `target`, `mechanism`, `rung` (1 for the first choice) and `:detach()`
+-- @raise error of stage "load", "attach" or "events"; then nothing is attached
+function Object:attach(opts)
+  opts = opts or {}
+  self:check_open()
+  local mechanism = opts.mechanism or "auto"
+  local rung, list, probes = ladder.climb(ladder.rungs(self, opts.first), function(candidates)
+    return open_probes(candidates, mechanism)
+  end)
+  local ok, failure = pcall(function()
+    if not self.loaded then load_only(self, list) end
+    self:open_events()
+  end)
+  if not ok then
+    for _, probe in ipairs(probes) do probe:detach() end
+    error(failure, 0)
+  end
+  bind_probes(probes)
+  for _, probe in ipairs(probes) do probe.rung = rung end
+  return probes
+end
+
+--- Detaches everything and gives the kernel back its maps and programs; calling it again does nothing.
+function Object:close()
+  if not self.handle then return end
+  for i = #self.probes, 1, -1 do self.probes[i]:detach() end
+  for _, map in ipairs(self.maps) do map:close_stream() end
+  C.lp_object_close(ffi.gc(self.handle, nil))
+  self.handle = nil
+end
+
+function Object:__tostring()
+  return ("object %s (%d programs, %d maps, %s)"):format(self.name, #self.programs, #self.maps,
+    not self.handle and "closed" or self.loaded and "loaded" or "not loaded")
+end
+
+local M = {}
+
+-- Where an object's bytes lie: a Lua string or a struct lp_bytes.
+local function memory(bytes)
+  if type(bytes) == "string" then return bytes, #bytes end
+  return bytes.data, bytes.size
+end
+
+local function from(what)
+  if type(what) == "table" and type(what.bytes) == "string" then return what.name or "object", what.bytes end
+  if type(what) ~= "string" then err.misuse("an object is given by name, by path or as {bytes = …}, not as a %s", type(what)) end
+  return find.object(what)
+end
+
+local function set_constants(object, const)
+  if type(const) ~= "table" then err.misuse("const is a table of constants by name, not a %s", type(const)) end
+  for name, new in pairs(const) do object.const[name] = new end
+end
+
+--- Opens a BPF object; nothing reaches the kernel yet.
+-- @tparam string|table what a name ("opensnoop"), a path with a slash in it, or `{bytes = "…", name = "…"}`
+-- @tparam[opt] table opts `const`: read-only constants by name, see luaprobe.value for how values are written
+-- @treturn Object `const`, `data` (global variables), `programs`, `maps` (by name, and as arrays), `types`, `name`
+-- @raise error of stage "read" or "open"
+function M.open(what, opts)
+  local name, bytes = from(what)
+  local data, size = memory(bytes)
+  local handle = err.check(C.lp_object_open(name, data, size))
+  -- `bytes` keeps what libbpf points into from being collected.
+  local object = setmetatable({
+    name = name, bytes = bytes, handle = ffi.gc(handle, C.lp_object_close), loaded = false, probes = {},
+  }, Object)
+  local btf = C.lp_object_btf(handle)
+  object.types = btf ~= nil and types.new(btf) or no_types
+  object.programs = programs.all(object)
+  object.maps = maps.all(object)
+  object.const = globals.new(object, true)
+  object.data = globals.new(object, false)
+  if opts and opts.const ~= nil then set_constants(object, opts.const) end
+  return object
+end
+
+--- Opens a BPF object and loads all of it. The same parameters, result and errors as open, and stage "load".
+function M.load(what, opts)
+  local object = M.open(what, opts)
+  object:load()
+  return object
+end
+
+return M

@@ -1,0 +1,50 @@
+--- Values from events as text for people.
+-- @module luaprobe.text
+local ffi = require "ffi"
+local C = require "luaprobe.cdef"
+local value_of = require "luaprobe.value"
+
+local M = {}
+
+local int64, uint64 = ffi.typeof "int64_t", ffi.typeof "uint64_t"
+local char_pointer = ffi.typeof "const char *"
+local UNBOUNDED = 65536 -- a record is never longer, and the buffers end in zeros (runtime/ring.c)
+
+-- Reused by every escape; grows to what was needed most.
+local scratch_size = 4096
+local scratch = ffi.new("char[?]", scratch_size)
+
+local function escape(address, length)
+  local needed = tonumber(C.lp_text_escaped_length(address, length))
+  if needed == length then return ffi.string(address, length) end
+  if needed > scratch_size then
+    scratch, scratch_size = ffi.new("char[?]", needed), needed
+  end
+  C.lp_text_escape(address, length, scratch)
+  return ffi.string(scratch, needed)
+end
+
+local function integer(value)
+  local number = value_of.integer(value)
+  if type(number) == "number" then return number end
+  return (tostring(value):gsub("U?LL$", ""))
+end
+
+--- Text that is safe to print: control characters and backslashes escaped, so that no name breaks a line or drives
+-- a terminal.
+-- @param value a string; a number; a boolean; nil, which is "-"; a `char` array out of an event, which ends at its NUL;
+--   a 64-bit integer
+-- @treturn string|number
+function M.of(value)
+  local kind = type(value)
+  if kind == "number" then return value end
+  if kind == "string" then return escape(value, #value) end
+  if kind == "nil" then return "-" end
+  if kind ~= "cdata" then return tostring(value) end
+  if ffi.istype(uint64, value) or ffi.istype(int64, value) then return integer(value) end
+  local size = ffi.sizeof(value)
+  local address = ffi.cast(char_pointer, value)
+  return escape(address, tonumber(C.lp_text_length(address, size and size > 0 and size or UNBOUNDED)))
+end
+
+return M

@@ -1,0 +1,185 @@
+--- The rule for values between Lua and memory, in one place.
+--
+-- | memory | read as | written from |
+-- | --- | --- | --- |
+-- | integers | number, or 64-bit cdata where a double does not hold it exactly | integral number in range, cdata |
+-- | `bool` | boolean | boolean |
+-- | enum | number | number, or an enumerator's name |
+-- | `char[N]` | string up to its NUL | string of up to N - 1 bytes |
+-- | struct, array | table | table; what it does not name stays as it is |
+-- | pointer, float | number | number |
+-- @module luaprobe.value
+local ffi = require "ffi"
+local C = require "luaprobe.cdef"
+
+local type_of = type -- `type` is a BTF type's description below
+
+local M = {}
+
+local EXACT = 2 ^ 53 -- integers beyond it have gaps in a double
+local uint8_pointer = ffi.typeof "uint8_t *"
+local pointer_types = {} -- FFI pointer type by FFI type's number
+
+local function pointer_to(ctype)
+  local key = tonumber(ctype)
+  local pointer = pointer_types[key]
+  if not pointer then
+    pointer = ffi.typeof("$ *", ctype)
+    pointer_types[key] = pointer
+  end
+  return pointer
+end
+
+--- An integer as Lua wants it: a number where a double holds it exactly, the cdata itself otherwise.
+function M.integer(value)
+  if type(value) == "number" then return value end
+  local number = tonumber(value)
+  if number > -EXACT and number < EXACT then return number end
+  return value
+end
+
+-- Writing fails with { path, reason }, which M.write turns into a message.
+local function misfit(path, format, ...)
+  error({ path = path, reason = format:format(...) }, 0)
+end
+
+local function is_char_array(types, type)
+  return type.kind == "array" and types:get(type.of).char
+end
+
+local function integer_range(type)
+  local bits = type.size * 8
+  if type.signed then return -2 ^ (bits - 1), 2 ^ (bits - 1) - 1 end
+  return 0, 2 ^ bits - 1
+end
+
+local function check_integer(type, value, path)
+  if type_of(value) == "cdata" then
+    local number = tonumber(value)
+    if not number then misfit(path, "is not a number") end
+    if type.size == 8 then return value end
+    value = number
+  end
+  if type_of(value) ~= "number" then misfit(path, "is a %s, not a number", type_of(value)) end
+  local least, most = integer_range(type)
+  if value ~= math.floor(value) then misfit(path, "%s is not a whole number", value) end
+  if value < least or value > most or type.size == 8 and math.abs(value) > EXACT then
+    misfit(path, "%.0f does not fit: it takes %.0f to %.0f", value, least, most)
+  end
+  return value
+end
+
+local function enum_number(type, value, path)
+  if type_of(value) ~= "string" then return check_integer(type, value, path) end
+  return type.values[value] or misfit(path, "enum %s has no '%s'", type.name, value)
+end
+
+local write
+
+local function write_string(address, type, value, path)
+  if type_of(value) ~= "string" then misfit(path, "is a %s, not a string", type_of(value)) end
+  if #value >= type.count then
+    misfit(path, "%d characters do not fit into char[%d], which holds %d", #value, type.count, type.count - 1)
+  end
+  if value:find("\0", 1, true) then misfit(path, "holds a NUL character") end
+  ffi.fill(address, type.count)
+  ffi.copy(address, value, #value)
+end
+
+local function write_array(types, address, type, value, path)
+  if type_of(value) ~= "table" then misfit(path, "is a %s, not a table", type_of(value)) end
+  if #value > type.count then misfit(path, "%d elements do not fit into %d", #value, type.count) end
+  local size = types:get(type.of).size
+  for i = 1, #value do
+    write(types, address + (i - 1) * size, type.of, value[i], ("%s[%d]"):format(path, i))
+  end
+end
+
+local function write_members(types, address, type, value, path)
+  if type_of(value) ~= "table" then misfit(path, "is a %s, not a table", type_of(value)) end
+  for name, field in pairs(value) do
+    local member = types:fields(type)[name]
+    local field_path = ("%s.%s"):format(path, tostring(name))
+    if not member then misfit(field_path, "%s %s has no such member", type.kind, type.name) end
+    if member.bit_size then
+      local width = { size = member.bit_size / 8, signed = types:get(member.type_id).signed }
+      ffi.cast(pointer_to(types:ctype(type.id)), address)[0][name] = check_integer(width, field, field_path)
+    else
+      write(types, address + member.offset, member.type_id, field, field_path)
+    end
+  end
+end
+
+function write(types, address, id, value, path)
+  local type = types:get(id)
+  local kind = type.kind
+  if is_char_array(types, type) then return write_string(address, type, value, path) end
+  if kind == "array" then return write_array(types, address, type, value, path) end
+  if kind == "struct" or kind == "union" then return write_members(types, address, type, value, path) end
+  if kind == "ptr" then
+    value = ffi.cast("void *", ffi.cast("uintptr_t", check_integer({ size = 8 }, value, path)))
+  elseif kind == "enum" then
+    value = enum_number(type, value, path)
+  elseif type.bool then
+    if type_of(value) ~= "boolean" then misfit(path, "is a %s, not a boolean", type_of(value)) end
+  elseif kind == "int" and type.size <= 8 then
+    value = check_integer(type, value, path)
+  elseif kind == "float" then
+    if type_of(value) ~= "number" then misfit(path, "is a %s, not a number", type_of(value)) end
+  else
+    misfit(path, "a %s of %d bytes cannot be written from Lua", kind, type.size)
+  end
+  ffi.cast(pointer_to(types:ctype(id)), address)[0] = value
+end
+
+--- Writes a Lua value into memory, all of it or nothing.
+-- @param types the luaprobe.types of the object
+-- @param address where, as a pointer
+-- @tparam number id the BTF type
+-- @param value see the table above
+-- @tparam string name what the value is called in messages
+-- @return true, or nil and the reason, naming the field: then nothing was written
+function M.write(types, address, id, value, name)
+  local size = types:get(id).size
+  local copy = ffi.new("uint8_t[?]", size)
+  ffi.copy(copy, address, size)
+  local ok, reason = pcall(write, types, ffi.cast(uint8_pointer, copy), id, value, name)
+  if ok then
+    ffi.copy(address, copy, size)
+    return true
+  end
+  if type(reason) ~= "table" then error(reason, 0) end
+  return nil, ("%s: %s"):format(reason.path, reason.reason)
+end
+
+--- Reads memory as a Lua value.
+-- @param types the luaprobe.types of the object
+-- @param address where, as a pointer
+-- @tparam number id the BTF type
+function M.read(types, address, id)
+  local type = types:get(id)
+  address = ffi.cast(uint8_pointer, address)
+  if is_char_array(types, type) then
+    return ffi.string(address, C.lp_text_length(ffi.cast("const char *", address), type.count))
+  elseif type.kind == "array" then
+    local result, size = {}, types:get(type.of).size
+    for i = 1, type.count do result[i] = M.read(types, address + (i - 1) * size, type.of) end
+    return result
+  elseif type.kind == "struct" or type.kind == "union" then
+    local result, whole = {}, ffi.cast(pointer_to(types:ctype(id)), address)
+    for name, member in pairs(types:fields(type)) do
+      if member.bit_size then
+        result[name] = M.integer(whole[0][name])
+      else
+        result[name] = M.read(types, address + member.offset, member.type_id)
+      end
+    end
+    return result
+  end
+  local value = ffi.cast(pointer_to(types:ctype(id)), address)[0]
+  if type.kind == "ptr" then return M.integer(ffi.cast("uintptr_t", value)) end
+  if type.kind == "int" and type.size > 8 then return ffi.string(address, type.size) end
+  return M.integer(value)
+end
+
+return M

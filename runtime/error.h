@@ -1,0 +1,22 @@
+/* error.h: how the C files report a failure. See error.c. */
+#ifndef LUAPROBE_ERROR_H
+#define LUAPROBE_ERROR_H
+
+#include "luaprobe.h"
+
+/* Sets the last error, with no hint and no log; returns -code. */
+__attribute__((format(printf, 3, 4))) int lp_error_set(int code, const char *stage, const char *format, ...);
+/* Adds to the last error what mends it. */
+__attribute__((format(printf, 1, 2))) void lp_error_hint(const char *format, ...);
+/* Adds the hint that fits EPERM and EACCES: which capabilities are missing, or that the kernel is locked down. */
+void lp_error_hint_permission(void);
+
+/* Starts to collect what libbpf prints. */
+void lp_error_capture(void);
+/*
+ * Sets the last error from what libbpf printed since lp_error_capture: the verifier's last lines when a program was
+ * refused, libbpf's last line otherwise. `subject` opens the message. Returns -code.
+ */
+int lp_error_from_libbpf(int code, const char *stage, const char *subject);
+
+#endif

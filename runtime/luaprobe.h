@@ -1,0 +1,228 @@
+/*
+ * luaprobe.h: everything that Lua knows of C, and the only header it knows.
+ *
+ * C includes this file; lua/luaprobe/cdef.lua hands the same text to ffi.cdef after dropping the preprocessor lines.
+ * So it holds declarations only: no macros, no types but those of <stdint.h>, <stdbool.h> and <stddef.h>.
+ *
+ * Conventions. Functions are named lp_<noun>_<verb>. Those that can fail return 0 (or a count) on success and a
+ * negative errno, or NULL, on failure; lp_error_last() then tells the stage, the cause and the mend. Strings are
+ * NUL-terminated and belong to the handle they came from unless said otherwise. Nothing here calls back into Lua.
+ */
+#ifndef LUAPROBE_H
+#define LUAPROBE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- versions ------------------------------------------------------------------------------------------------- */
+
+/* Goes up whenever a declaration below changes; cdef.lua refuses a host that was compiled with another number. */
+enum { LP_ABI = 1 };
+int lp_abi(void);
+const char *lp_version(void);
+const char *lp_version_libbpf(void);
+/* The running kernel's release, as uname -r prints it. */
+const char *lp_version_kernel(void);
+
+/* ---- error ---------------------------------------------------------------------------------------------------- */
+
+struct lp_error {
+    int code;            /* errno, positive */
+    const char *name;    /* its name: "ENOENT" */
+    const char *stage;   /* "read", "open", "load", "attach", "events", "output" */
+    const char *message; /* the object and the cause, one sentence */
+    const char *hint;    /* what mends it, or NULL */
+    const char *log;     /* all that libbpf and the verifier said, or NULL */
+};
+
+/* The error of the last call that failed; valid until the next one fails. */
+const struct lp_error *lp_error_last(void);
+/* Copies libbpf's text, debug level included, to stderr as it comes (the -v option). */
+void lp_error_verbose(bool on);
+
+/* ---- bytes: files and what is embedded in the binary ---------------------------------------------------------- */
+
+struct lp_bytes {
+    const char *data;
+    size_t size;
+};
+
+/*
+ * Reads a whole regular file of at most `limit` bytes into memory that lp_bytes_free gives back.
+ * Refuses anything else (a directory, a FIFO, a device): these files are run as root.
+ */
+int lp_bytes_read(const char *path, size_t limit, struct lp_bytes *out);
+void lp_bytes_free(struct lp_bytes *bytes);
+/* A file inside the binary ("scripts/opensnoop.lua", "opensnoop.bpf.o"); false when there is none of that name. */
+bool lp_bytes_embedded(const char *name, struct lp_bytes *out);
+/* The name of the i-th embedded file, or NULL past the last one. */
+const char *lp_bytes_embedded_name(int i);
+
+/* ---- object: a BPF object file -------------------------------------------------------------------------------- */
+
+struct lp_object;
+struct btf;
+
+struct lp_program {
+    const char *name;
+    const char *section; /* "kprobe/do_sys_openat2" */
+    bool autoload;       /* lp_object_load will load it */
+    int fd;              /* -1 before lp_object_load */
+};
+
+struct lp_map {
+    const char *name;
+    uint32_t type; /* BPF_MAP_TYPE_* */
+    uint32_t key_size;
+    uint32_t value_size;
+    uint32_t max_entries;
+    int fd;              /* -1 before lp_object_load */
+    const char *datasec; /* ".rodata", ".data", ".bss", …, or NULL when the map holds no global variables */
+    void *globals;       /* their memory, or NULL; before load the initial values, after it the live ones */
+    size_t globals_size;
+};
+
+/* Parses an object that lies in memory, which must stay until the object is closed. NULL on failure. */
+struct lp_object *lp_object_open(const char *name, const void *data, size_t size);
+/* Creates its maps and loads its programs (those with autoload). */
+int lp_object_load(struct lp_object *object);
+/* Closes every map and program. */
+void lp_object_close(struct lp_object *object);
+/* The i-th program or map in the order of the file; false past the last one. */
+bool lp_object_program(struct lp_object *object, int i, struct lp_program *out);
+bool lp_object_map(struct lp_object *object, int i, struct lp_map *out);
+/* Whether lp_object_load shall load the i-th program. */
+int lp_object_autoload(struct lp_object *object, int i, bool on);
+/* The object's types, or NULL when it was compiled without -g. */
+const struct btf *lp_object_btf(const struct lp_object *object);
+
+/* ---- btf: types ----------------------------------------------------------------------------------------------- */
+
+/* Type ids are BTF's: 0 is void. typedefs, const, volatile, restrict and type tags are seen through. */
+struct lp_type {
+    uint32_t id;       /* of the type itself, behind its modifiers */
+    uint32_t kind;     /* BTF_KIND_*, from <linux/btf.h> */
+    const char *name;  /* "" when anonymous */
+    uint32_t size;     /* bytes */
+    uint32_t count;    /* members, enumerators, array elements, variables of a data section */
+    uint32_t of;       /* the type of an array's elements, of a pointer's target, of a variable */
+    uint32_t encoding; /* integers: BTF_INT_*; enumerations: BTF_INT_SIGNED or 0 */
+};
+
+struct lp_member {
+    const char *name; /* "" when anonymous */
+    uint32_t type;
+    uint32_t bit_offset;
+    uint32_t bit_size; /* of a bit-field, otherwise 0 */
+};
+
+struct lp_enumerator {
+    const char *name;
+    int64_t value;
+};
+
+/* The number of types, so ids run from 1 to this. */
+uint32_t lp_btf_count(const struct btf *btf);
+/* False when the id is not one of this BTF's, or the type's size cannot be known. */
+bool lp_btf_type(const struct btf *btf, uint32_t id, struct lp_type *out);
+/* The i-th member of a struct or union, or variable of a data section (its bit_offset counted from the section). */
+bool lp_btf_member(const struct btf *btf, uint32_t id, uint32_t i, struct lp_member *out);
+bool lp_btf_enumerator(const struct btf *btf, uint32_t id, uint32_t i, struct lp_enumerator *out);
+/* The id of a type by kind and name; 0 when there is none. */
+uint32_t lp_btf_find(const struct btf *btf, uint32_t kind, const char *name);
+
+/* ---- probe: one attachment ------------------------------------------------------------------------------------ */
+
+enum lp_kind { LP_KPROBE = 1, LP_KRETPROBE, LP_TRACEPOINT };
+
+/* What a target string says: "kprobe:do_sys_openat2", "tracepoint:syscalls:sys_enter_openat". */
+struct lp_target {
+    int kind;           /* enum lp_kind */
+    char category[64];  /* of a tracepoint */
+    char name[128];     /* the function, or the tracepoint */
+    char text[256];     /* the target as users write it */
+};
+
+/* Parses a target, or a program's section name ("kprobe/do_sys_openat2", "tp/syscalls/sys_enter_openat"). */
+int lp_target_parse(const char *text, struct lp_target *out);
+
+struct lp_probe;
+
+/*
+ * Opens the kernel's side of a probe (a perf event): after it the function or tracepoint is known to exist, and no
+ * program runs yet. `mechanism` is "auto", "link" (perf event + BPF link, Linux 5.15) or "perf" (perf event + ioctl).
+ */
+struct lp_probe *lp_probe_open(const struct lp_target *target, const char *mechanism);
+/* Binds a loaded program to it; from then on the program runs. */
+int lp_probe_attach(struct lp_probe *probe, int program_fd);
+/* The mechanism in use; with "auto" it is settled by lp_probe_attach. */
+const char *lp_probe_mechanism(const struct lp_probe *probe);
+/* Detaches. */
+void lp_probe_close(struct lp_probe *probe);
+
+/* ---- ring: the event buffers of a perf event array ------------------------------------------------------------ */
+
+struct lp_ring;
+
+struct lp_event {
+    const void *data; /* in the ring's own memory: valid until the next lp_ring_read */
+    uint32_t size;    /* bytes; the kernel pads records, so up to 7 more than the program sent */
+    uint32_t cpu;
+};
+
+struct lp_ring_stats {
+    uint64_t events;
+    uint64_t bytes;
+    uint64_t lost; /* events that found a buffer full */
+};
+
+/* Opens one buffer of `pages` pages (a power of two) per online CPU and enters them into the map. */
+struct lp_ring *lp_ring_open(int map_fd, uint32_t pages);
+/*
+ * Gives the memory of the previous batch back to the kernel and fills `events` with up to `max` pointers to the next
+ * records. Returns their number; 0 when the buffers are empty. Order is kept per CPU only.
+ */
+int lp_ring_read(struct lp_ring *ring, struct lp_event *events, int max);
+/*
+ * Sleeps until a buffer is filled to its watermark (a quarter), `timeout_ms` is over, a signal comes or standard
+ * output is closed by its reader. Writes out what standard output holds before it sleeps.
+ */
+int lp_ring_wait(struct lp_ring *ring, int timeout_ms);
+/* How many bytes all its buffers hold. */
+size_t lp_ring_capacity(const struct lp_ring *ring);
+/* Totals since lp_ring_open. */
+void lp_ring_stats(const struct lp_ring *ring, struct lp_ring_stats *out);
+/* Events lost on one CPU. */
+uint64_t lp_ring_lost(const struct lp_ring *ring, uint32_t cpu);
+void lp_ring_close(struct lp_ring *ring);
+
+/* ---- stop: what ends an event loop ---------------------------------------------------------------------------- */
+
+/*
+ * Makes the next SIGINT or SIGTERM a request to end the event loop instead of the process. The one after it has its
+ * default action again.
+ */
+void lp_stop_catch(void);
+/* The signal that asked, SIGPIPE when standard output's reader is gone, or 0. */
+int lp_stop_pending(void);
+/* Gives both signals their default action back, once the loop is over. */
+void lp_stop_release(void);
+
+/* ---- text and time -------------------------------------------------------------------------------------------- */
+
+/* The length of a string in a field of `size` bytes that need not end in a NUL. */
+size_t lp_text_length(const char *text, size_t size);
+/* How many bytes lp_text_escape would write for the text. Equal to its length when nothing needs escaping. */
+size_t lp_text_escaped_length(const char *text, size_t length);
+/*
+ * Writes the text with control characters and backslashes as \n, \t, \\ or \xNN, so that a file name can neither
+ * break a line nor drive a terminal. No NUL is added.
+ */
+void lp_text_escape(const char *text, size_t length, char *out);
+/* Nanoseconds of CLOCK_MONOTONIC, which bpf_ktime_get_ns reads too. */
+int64_t lp_time_monotonic(void);
+/* What to add to a monotonic time to get nanoseconds since 1970. */
+int64_t lp_time_offset(void);
+
+#endif

@@ -1,0 +1,128 @@
+/*
+ * main.c: starts the host.
+ *
+ * It makes a Lua state whose `require` finds the modules embedded in the binary, calls the Lua side of the host
+ * (lua/luaprobe/host.lua) with the command line, and turns what comes back into an exit status. All else is Lua.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "luaprobe.h"
+
+int lp_abi(void)
+{
+    return LP_ABI;
+}
+
+const char *lp_version(void)
+{
+    return LUAPROBE_VERSION;
+}
+
+const char *lp_version_kernel(void)
+{
+    static struct utsname name;
+
+    return uname(&name) == 0 ? name.release : "unknown";
+}
+
+/*
+ * A descriptor below 3 that is closed would be reused by the next file or map that is opened, and what the script
+ * prints would go there. /dev/null takes its place; write-only for standard input and read-only for the outputs, so
+ * that using them still fails.
+ */
+static bool claim_standard_descriptors(void)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+            continue;
+        if (open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    }
+    return true;
+}
+
+/* package.loaders entry: a module embedded as "lua/NAME.luac". */
+static int load_embedded(lua_State *lua)
+{
+    const char *name = luaL_checkstring(lua, 1);
+    char path[256];
+    struct lp_bytes code;
+
+    snprintf(path, sizeof(path), "lua/%s.luac", name);
+    if (!lp_bytes_embedded(path, &code)) {
+        lua_pushfstring(lua, "\n\tno module '%s' inside luaprobe", name);
+        return 1;
+    }
+    if (luaL_loadbuffer(lua, code.data, code.size, name) != 0)
+        return lua_error(lua);
+    return 1;
+}
+
+/* Puts our loader before those that look at files, so that no file can take the place of an embedded module. */
+static void add_loader(lua_State *lua)
+{
+    lua_getglobal(lua, "package");
+    lua_getfield(lua, -1, "loaders");
+    for (int i = (int)lua_objlen(lua, -1); i >= 2; i--) {
+        lua_rawgeti(lua, -1, i);
+        lua_rawseti(lua, -2, i + 1);
+    }
+    lua_pushcfunction(lua, load_embedded);
+    lua_rawseti(lua, -2, 2);
+    lua_pop(lua, 2);
+}
+
+/* Pushes the host's function and the command line, argv[0] at index 0. */
+static int push_host(lua_State *lua, int argc, char **argv)
+{
+    lua_getglobal(lua, "require");
+    lua_pushliteral(lua, "luaprobe.host");
+    if (lua_pcall(lua, 1, 1, 0) != 0)
+        return -1;
+    lua_createtable(lua, argc, 1);
+    for (int i = 0; i < argc; i++) {
+        lua_pushstring(lua, argv[i]);
+        lua_rawseti(lua, -2, i);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    int status = EXIT_FAILURE;
+    lua_State *lua;
+
+    if (!claim_standard_descriptors())
+        return EXIT_FAILURE;
+    /* `luaprobe opensnoop | head` shall end quietly even if the parent ignores SIGPIPE. */
+    (void)signal(SIGPIPE, SIG_DFL);
+    lua = luaL_newstate();
+    if (!lua) {
+        fputs("luaprobe: no memory for LuaJIT\n", stderr);
+        return EXIT_FAILURE;
+    }
+    luaL_openlibs(lua);
+    add_loader(lua);
+    if (push_host(lua, argc, argv) == 0 && lua_pcall(lua, 1, 1, 0) == 0)
+        status = (int)lua_tointeger(lua, -1);
+    else
+        fprintf(stderr, "luaprobe: %s\n", lua_tostring(lua, -1));
+    /* Runs the finalizers: whatever is still attached is detached here. */
+    lua_close(lua);
+    errno = 0;
+    if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE && status == EXIT_SUCCESS) {
+        fprintf(stderr, "luaprobe: standard output cannot be written: %s\n", strerror(errno ? errno : EIO));
+        return EXIT_FAILURE;
+    }
+    return status;
+}

@@ -1,0 +1,214 @@
+/* object.c: a BPF object file, by way of libbpf: open, choose what to load, load, close. */
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <elf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+
+struct lp_object {
+    struct bpf_object *bpf;
+    char *name;
+};
+
+/* What readelf -h calls the machine, for the objects that people confuse with BPF ones. */
+static const char *machine_name(uint16_t machine)
+{
+    switch (machine) {
+    case EM_X86_64:
+        return "x86-64";
+    case EM_AARCH64:
+        return "arm64";
+    case EM_386:
+        return "x86";
+    default:
+        return "another machine";
+    }
+}
+
+/* libbpf says "Invalid argument" to whatever is not a BPF object; this says what it is instead. */
+static int check_elf(const char *name, const void *data, size_t size)
+{
+    Elf64_Ehdr header;
+    const char *hint = "compile it with: clang -target bpf -g -O2 -c NAME.bpf.c -o NAME.bpf.o";
+
+    if (size == 0)
+        lp_error_set(EINVAL, "open", "%s: the object is empty", name);
+    else if (size < SELFMAG || memcmp(data, ELFMAG, SELFMAG) != 0)
+        lp_error_set(EINVAL, "open", "%s: not an ELF file, so not a BPF object", name);
+    else if (size < sizeof(header))
+        lp_error_set(EINVAL, "open", "%s: truncated: %zu bytes are less than an ELF header", name, size);
+    else {
+        memcpy(&header, data, sizeof(header));
+        if (header.e_ident[EI_CLASS] == ELFCLASS64 && header.e_machine == EM_BPF && header.e_type == ET_REL) {
+            uint64_t table_end = header.e_shoff + (uint64_t)header.e_shnum * header.e_shentsize;
+
+            if (header.e_shoff < size && table_end <= size)
+                return 0;
+            lp_error_set(EINVAL, "open",
+                         "%s: truncated: its section table ends at byte %llu, and the file has only %zu", name,
+                         (unsigned long long)table_end, size);
+            hint = "copy or build the object again";
+        } else {
+            lp_error_set(EINVAL, "open", "%s: an ELF file for %s, not a BPF object", name,
+                         header.e_machine == EM_BPF ? "BPF, but not a relocatable one"
+                                                    : machine_name(header.e_machine));
+        }
+    }
+    lp_error_hint("%s", hint);
+    return -EINVAL;
+}
+
+struct lp_object *lp_object_open(const char *name, const void *data, size_t size)
+{
+    LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = name);
+    struct lp_object *object;
+
+    if (check_elf(name, data, size) != 0)
+        return NULL;
+    object = calloc(1, sizeof(*object));
+    if (object)
+        object->name = strdup(name);
+    if (!object || !object->name) {
+        lp_error_set(ENOMEM, "open", "%s: no memory", name);
+        goto fail;
+    }
+    lp_error_capture();
+    object->bpf = bpf_object__open_mem(data, size, &opts);
+    if (!object->bpf) {
+        lp_error_from_libbpf(errno, "open", name);
+        goto fail;
+    }
+    return object;
+
+fail:
+    lp_object_close(object);
+    return NULL;
+}
+
+int lp_object_load(struct lp_object *object)
+{
+    int error;
+
+    lp_error_capture();
+    error = bpf_object__load(object->bpf);
+    if (error)
+        return lp_error_from_libbpf(-error, "load", object->name);
+    return 0;
+}
+
+void lp_object_close(struct lp_object *object)
+{
+    if (!object)
+        return;
+    bpf_object__close(object->bpf);
+    free(object->name);
+    free(object);
+}
+
+static struct bpf_program *program_at(const struct lp_object *object, int i)
+{
+    struct bpf_program *program;
+
+    bpf_object__for_each_program(program, object->bpf)
+    {
+        if (i-- == 0)
+            return program;
+    }
+    return NULL;
+}
+
+static struct bpf_map *map_at(const struct lp_object *object, int i)
+{
+    struct bpf_map *map;
+
+    bpf_object__for_each_map(map, object->bpf)
+    {
+        if (i-- == 0)
+            return map;
+    }
+    return NULL;
+}
+
+/* libbpf's functions return the descriptor or a negative error, which also stands for "not loaded". */
+static int fd_or_none(int fd)
+{
+    return fd < 0 ? -1 : fd;
+}
+
+bool lp_object_program(struct lp_object *object, int i, struct lp_program *out)
+{
+    struct bpf_program *program = program_at(object, i);
+
+    if (!program)
+        return false;
+    out->name = bpf_program__name(program);
+    out->section = bpf_program__section_name(program);
+    out->autoload = bpf_program__autoload(program);
+    out->fd = fd_or_none(bpf_program__fd(program));
+    return true;
+}
+
+int lp_object_autoload(struct lp_object *object, int i, bool on)
+{
+    struct bpf_program *program = program_at(object, i);
+    int error = program ? bpf_program__set_autoload(program, on) : -ENOENT;
+
+    if (error)
+        return lp_error_set(-error, "load", "%s: autoload of program %d: %s", object->name, i, strerror(-error));
+    return 0;
+}
+
+/*
+ * libbpf names the maps of global variables after the object ("opensno.rodata"), and since 1.0 the sections with
+ * further dots by their full name (".rodata.str"). What is wanted is the section.
+ */
+static const char *datasec_name(const struct bpf_map *map)
+{
+    static const char *const sections[] = {".rodata", ".data", ".bss", ".kconfig"};
+    const char *name = bpf_map__name(map);
+
+    for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
+        const char *found = strstr(name, sections[i]);
+
+        if (found)
+            return found;
+    }
+    return NULL;
+}
+
+bool lp_object_map(struct lp_object *object, int i, struct lp_map *out)
+{
+    struct bpf_map *map = map_at(object, i);
+
+    if (!map)
+        return false;
+    *out = (struct lp_map){
+        .name = bpf_map__name(map),
+        .type = bpf_map__type(map),
+        .key_size = bpf_map__key_size(map),
+        .value_size = bpf_map__value_size(map),
+        .max_entries = bpf_map__max_entries(map),
+        .fd = fd_or_none(bpf_map__fd(map)),
+    };
+    if (bpf_map__is_internal(map)) {
+        out->datasec = datasec_name(map);
+        /* libbpf 1.1 declares the map const here, later ones do not; it stays unchanged in all. */
+        out->globals = (void *)bpf_map__initial_value(map, &out->globals_size);
+    }
+    return true;
+}
+
+const struct btf *lp_object_btf(const struct lp_object *object)
+{
+    return bpf_object__btf(object->bpf);
+}
+
+const char *lp_version_libbpf(void)
+{
+    return libbpf_version_string();
+}

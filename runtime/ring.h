@@ -1,0 +1,27 @@
+/* ring.h: one CPU's buffer, apart from the kernel, so that tests can write the records. See ring.c. */
+#ifndef LUAPROBE_RING_H
+#define LUAPROBE_RING_H
+
+#include "luaprobe.h"
+
+struct perf_event_mmap_page;
+
+struct lp_buffer {
+    struct perf_event_mmap_page *control; /* the first page: head and tail */
+    const uint8_t *data;
+    size_t data_size; /* a power of two */
+    uint64_t tail;    /* how far we have read; data_tail follows when the batch is released */
+    uint8_t *wrapped; /* where a record that runs over the end is put together */
+    uint64_t lost;
+    uint32_t cpu;
+    int event_fd;
+};
+
+/* Describes a mapped buffer: a control page and then data_size bytes of records. 0 or -ENOMEM. */
+int lp_buffer_init(struct lp_buffer *buffer, uint32_t cpu, void *pages, size_t page_size, size_t data_size);
+/* Reads up to max records; they stay the buffer's until lp_buffer_release. */
+int lp_buffer_read(struct lp_buffer *buffer, struct lp_event *events, int max);
+/* Gives all that was read back to the kernel. */
+void lp_buffer_release(struct lp_buffer *buffer);
+
+#endif

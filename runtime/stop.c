@@ -1,0 +1,61 @@
+/*
+ * stop.c: what ends an event loop.
+ *
+ * A handler only sets a flag, which the loop reads between batches: a Lua hook set from a signal handler would not
+ * stop code that the JIT compiled. The handler is for one signal only (SA_RESETHAND), so a second Ctrl-C always ends
+ * the process, whatever the script is doing.
+ */
+#include <signal.h>
+#include <stddef.h>
+
+#include "luaprobe.h"
+#include "stop.h"
+
+static volatile sig_atomic_t pending;
+static bool caught;
+
+static void remember(int signal)
+{
+    pending = signal;
+    /* The other one too takes its default action from now on. */
+    (void)sigaction(signal == SIGINT ? SIGTERM : SIGINT, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+}
+
+/*
+ * No SA_RESTART: a script that waits in io.read shall wake up as well. A signal that the parent left ignored (a shell
+ * script does that to the SIGINT of what it starts with &) is caught all the same, as other tracers do: who sends it
+ * by kill means it.
+ */
+static void catch_one(int signal)
+{
+    (void)sigaction(signal, &(struct sigaction){.sa_handler = remember, .sa_flags = (int)SA_RESETHAND}, NULL);
+}
+
+void lp_stop_catch(void)
+{
+    if (caught)
+        return;
+    caught = true;
+    catch_one(SIGINT);
+    catch_one(SIGTERM);
+}
+
+int lp_stop_pending(void)
+{
+    return pending;
+}
+
+void lp_stop_output_closed(void)
+{
+    if (!pending)
+        pending = SIGPIPE;
+}
+
+void lp_stop_release(void)
+{
+    if (!caught)
+        return;
+    caught = false;
+    (void)sigaction(SIGINT, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    (void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+}

@@ -1,0 +1,8 @@
+/* stop.h: what the other C files tell stop.c. */
+#ifndef LUAPROBE_STOP_H
+#define LUAPROBE_STOP_H
+
+/* Standard output's reader is gone: asks the event loop to end. */
+void lp_stop_output_closed(void);
+
+#endif

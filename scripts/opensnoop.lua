@@ -1,0 +1,30 @@
+#!/usr/bin/env luaprobe
+-- opensnoop: print every open(2) with its result.
+local lp = require "luaprobe"
+
+local args = lp.cli("opensnoop", "Trace open(2), openat(2) and openat2(2): who opens which file, and with which result.")
+  :flag("-x --failed", "Only opens that failed.")
+  :flag("-U --print-uid", "Show the user's id.")
+  :flag("-e --extended", "Show the flags of the call, in octal as <fcntl.h> has them.")
+  :examples [[
+  opensnoop             # all opens on this machine, until Ctrl-C
+  opensnoop -x -d 10    # those that fail, for ten seconds
+  opensnoop -p 181      # those of process 181
+  opensnoop -c nginx -T # those of processes named nginx, with the time]]
+  :parse()
+
+local object = lp.open("opensnoop", { const = { failed_only = args.failed or false, filter = args.filter } })
+object:attach { first = { { "kprobe", "kretprobe" }, "tracepoint" } }
+
+local out = lp.columns {
+  args.timestamp and "TIME:-15", args.print_uid and "UID:-7", "PID:-7", "COMM:-16", "FD:>3", "ERR:>3",
+  args.extended and "FLAGS:-8", "PATH",
+}
+for event in object.maps.events:each() do
+  out:row(args.timestamp and lp.time_of_day(event.time), event.uid, event.pid, event.comm, event.fd, event.err,
+    args.extended and ("%08o"):format(tonumber(event.flags)), event.path)
+end
+
+if object.data.missed > 0 then
+  io.stderr:write(("opensnoop: %d opens were not followed: too many at once\n"):format(object.data.missed))
+end
