@@ -37,6 +37,21 @@ static const struct btf_type *skip_modifiers(const struct btf *btf, uint32_t *id
     return NULL;
 }
 
+/*
+ * The sign of an enumeration is in its kind flag since Linux 6.0 and clang 15. Older compilers leave the flag clear:
+ * then a value that is a small number below zero is more likely than one just below 2^32.
+ */
+static bool enum_is_signed(const struct btf_type *type)
+{
+    if (btf_kflag(type) || btf_is_enum64(type))
+        return btf_kflag(type);
+    for (uint32_t i = 0; i < btf_vlen(type); i++) {
+        if (btf_enum(type)[i].val < 0 && btf_enum(type)[i].val > -65536)
+            return true;
+    }
+    return false;
+}
+
 bool lp_btf_type(const struct btf *btf, uint32_t id, struct lp_type *out)
 {
     const struct btf_type *type = skip_modifiers(btf, &id);
@@ -56,8 +71,7 @@ bool lp_btf_type(const struct btf *btf, uint32_t id, struct lp_type *out)
         break;
     case BTF_KIND_ENUM:
     case BTF_KIND_ENUM64:
-        /* The sign is in the kind flag since Linux 6.0; older compilers always leave it clear. */
-        out->encoding = btf_kflag(type) ? BTF_INT_SIGNED : 0;
+        out->encoding = enum_is_signed(type) ? BTF_INT_SIGNED : 0;
         break;
     case BTF_KIND_ARRAY:
         out->count = btf_array(type)->nelems;
@@ -119,10 +133,9 @@ bool lp_btf_enumerator(const struct btf *btf, uint32_t id, uint32_t i, struct lp
     }
     if (!btf_is_enum(type))
         return false;
-    /* The value is stored as 32 bits; an unsigned enumeration's are not negative. */
     *out = (struct lp_enumerator){
         .name = name_at(btf, btf_enum(type)[i].name_off),
-        .value = btf_kflag(type) ? btf_enum(type)[i].val : (int64_t)(uint32_t)btf_enum(type)[i].val,
+        .value = enum_is_signed(type) ? btf_enum(type)[i].val : (int64_t)(uint32_t)btf_enum(type)[i].val,
     };
     return true;
 }

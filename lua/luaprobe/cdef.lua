@@ -3,7 +3,8 @@
 -- @module luaprobe.cdef
 local ffi = require "ffi"
 
-ffi.cdef(require "luaprobe.header")
+-- Declarations live as long as the process; test runners load modules anew.
+if not pcall(ffi.typeof, "struct lp_error") then ffi.cdef(require "luaprobe.header") end
 
 local C = ffi.C
 if C.lp_abi() ~= C.LP_ABI then

@@ -149,12 +149,12 @@ local function next_event(self)
 end
 
 --- The iterator behind map:each.
--- @param ctype the events' FFI type
--- @tparam table type its description
+-- @param types the luaprobe.types of the object
+-- @tparam table type the description of the events' type
 -- @tparam[opt] number max_delay seconds
-function Stream:each(ctype, type, max_delay)
-  self.pointer = ffi.typeof("const $ *", ctype)
-  self.type_size = ffi.sizeof(ctype) -- up to a flexible array, whose length is the record's affair
+function Stream:each(types, type, max_delay)
+  self.pointer = types:pointer(type.id)
+  self.type_size = ffi.sizeof(types:ctype(type.id)) -- up to a flexible array, whose length is the record's affair
   self.type_name = type.kind .. " " .. type.name
   self.max_tick = math.max(1, max_delay and max_delay * 1000 or IDLE_TICK)
   self.tick = math.min(self.tick, self.max_tick)

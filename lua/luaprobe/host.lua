@@ -114,6 +114,7 @@ end
 
 -- Turns an error into what is printed and the exit code. Runs where the error was raised, for the traceback.
 local function explain(failure)
+  if failure == nil then return { status = FAILED } end -- error(): the script has said it all
   if cli.is_usage(failure) then return { text = failure.message, status = WRONG_USAGE } end
   local text = "luaprobe: " .. tostring(failure)
   return { text = text, status = FAILED, log = err.is(failure) and failure.log, traceback = debug.traceback("", 2) }
@@ -121,8 +122,8 @@ end
 
 local function report(problem, traceback)
   io.stdout:flush()
-  io.stderr:write(problem.text, "\n")
-  if not traceback or problem.status == WRONG_USAGE then return end
+  if problem.text then io.stderr:write(problem.text, "\n") end
+  if not traceback or not problem.traceback then return end
   if problem.log then io.stderr:write(problem.log) end
   io.stderr:write(problem.traceback:gsub("^\n", ""), "\n")
 end

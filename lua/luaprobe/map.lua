@@ -76,7 +76,7 @@ end
 function Map:each(opts)
   opts = opts or {}
   local type = event_type(self, opts.type)
-  return self:stream(opts):each(self.object.types:ctype(type.id), type, opts.max_delay)
+  return self:stream(opts):each(self.object.types, type, opts.max_delay)
 end
 
 --- Events that found a buffer full, of all CPUs.

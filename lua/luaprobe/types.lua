@@ -2,7 +2,8 @@
 --
 -- Each type is described by a table `{kind, name, size, …}` and has, on demand, an FFI type of exactly the layout that
 -- BTF gives. FFI's own names are global to the process and refuse a second, different `struct event`, so every type
--- here gets a tag of its own (`struct event_12`) and is only ever referred to by its FFI type.
+-- here gets a tag of its own (`struct event_12`). Types are spelled out as text, without FFI's `$` parameters: test
+-- runners remember what ffi.typeof returned by that text alone.
 -- @module luaprobe.types
 local ffi = require "ffi"
 local bit = require "bit"
@@ -129,27 +130,47 @@ local function number_name(type)
   return (type.signed and SIGNED or UNSIGNED)[type.size]
 end
 
--- Appends what fills the gap between two members, in whole bytes and, before a bit-field, in bits.
-local function add_padding(lines, from, to)
-  local bits = bit.band(8 - bit.band(from, 7), 7)
-  if from + bits > to then bits = to - from end
-  if bits > 0 then lines[#lines + 1] = ("uint8_t : %d;"):format(bits) end
+-- What fills the gap between two members: whole bytes and, beside bit-fields, bits.
+local function padding(from, to)
+  local parts = {}
+  local bits = math.min(bit.band(8 - bit.band(from, 7), 7), to - from)
   local bytes = bit.rshift(to - from - bits, 3)
-  if bytes > 0 then lines[#lines + 1] = ("uint8_t lp_gap_%d[%d];"):format(from, bytes) end
   local rest = to - from - bits - bytes * 8
-  if rest > 0 then lines[#lines + 1] = ("uint8_t : %d;"):format(rest) end
+  if bits > 0 then parts[#parts + 1] = ("uint8_t : %d;"):format(bits) end
+  if bytes > 0 then parts[#parts + 1] = ("uint8_t lp_gap_%d[%d];"):format(from, bytes) end
+  if rest > 0 then parts[#parts + 1] = ("uint8_t : %d;"):format(rest) end
+  return table.concat(parts, " ")
 end
 
--- One member's declaration, its type left to a parameter, and how many bits it takes.
-local function member_declaration(self, member, parameters)
+local declare, body
+
+-- One member's declaration, and how many bits it takes.
+local function declare_member(self, member)
   local type = self:get(member.type_id)
-  if type.kind == "array" and type.count == 0 then
-    parameters[#parameters + 1] = self:ctype(type.of)
-    return ("$ %s[];"):format(member.name), 0
+  if member.name == "" then return ("%s %s;"):format(type.kind, body(self, type)), type.size * 8 end
+  if member.bit_size then
+    return ("%s : %d;"):format(declare(self, member.type_id, member.name), member.bit_size), member.bit_size
   end
-  parameters[#parameters + 1] = self:ctype(member.type_id)
-  if member.bit_size then return ("$ %s : %d;"):format(member.name, member.bit_size), member.bit_size end
-  return ("$ %s;"):format(member.name), type.size * 8
+  return declare(self, member.type_id, member.name) .. ";", type.size * 8
+end
+
+local function is_flexible(self, member)
+  return member ~= nil and member.name ~= "" and self:get(member.type_id).count == 0
+end
+
+-- Members are placed by explicit gaps in a packed type, so no rule of alignment is relied on.
+function body(self, type)
+  local lines, place, members = {}, 0, type.members
+  local is_struct = type.kind == "struct"
+  for _, member in ipairs(members) do
+    if is_struct then lines[#lines + 1] = padding(place, member.bit_offset) end
+    local declaration, bits = declare_member(self, member)
+    lines[#lines + 1] = declaration
+    place = member.bit_offset + bits
+  end
+  -- C allows nothing behind a flexible array.
+  if is_struct and not is_flexible(self, members[#members]) then lines[#lines + 1] = padding(place, type.size * 8) end
+  return ("{ %s } __attribute__((packed))"):format(table.concat(lines, " "))
 end
 
 -- FFI's layout must be BTF's to the bit, or reading would lie.
@@ -163,41 +184,49 @@ local function check_layout(self, type, ctype)
   end
 end
 
--- Members are placed by explicit gaps in a packed type, so no rule of alignment is relied on.
-local function composite_ctype(self, type)
-  local lines, parameters, place = {}, {}, 0
-  for _, member in ipairs(type.members) do
-    if type.kind == "struct" then add_padding(lines, place, member.bit_offset) end
-    local declaration, bits = member_declaration(self, member, parameters)
-    lines[#lines + 1] = declaration
-    place = member.bit_offset + bits
-  end
-  local last = type.members[#type.members]
-  local flexible = last and last.name ~= "" and self:get(last.type_id).count == 0 -- C allows nothing behind it
-  if type.kind == "struct" and not flexible then add_padding(lines, place, type.size * 8) end
-  serial = serial + 1
-  local tag = ("%s %s_%d"):format(type.kind, type.name ~= "" and type.name or "anonymous", serial)
-  ffi.cdef(("%s { %s } __attribute__((packed));"):format(tag, table.concat(lines, " ")), unpack(parameters))
-  local ctype = ffi.typeof(tag)
-  check_layout(self, type, ctype)
-  return ctype
+-- The tag under which FFI knows a struct or union, declared on first use.
+local function tag_of(self, type)
+  if type.tag then return type.tag end
+  local text = body(self, type) -- declares what it contains first
+  local tag
+  repeat -- whatever made a tag before, even another copy of this module, FFI remembers it
+    serial = serial + 1
+    tag = ("%s %s_%d"):format(type.kind, type.name ~= "" and type.name or "anonymous", serial)
+  until not pcall(ffi.typeof, tag)
+  ffi.cdef(("%s %s;"):format(tag, text))
+  type.tag = tag
+  check_layout(self, type, ffi.typeof(tag))
+  return tag
 end
 
-local function make_ctype(self, type)
+-- The declaration of a variable of a type; its name can also be "", or "*" for a pointer.
+function declare(self, id, name)
+  local type = self:get(id)
   local kind = type.kind
-  if kind == "struct" or kind == "union" then return composite_ctype(self, type) end
-  if kind == "array" then return ffi.typeof("$[$]", self:ctype(type.of), type.count) end
+  if kind == "array" then
+    if name:sub(1, 1) == "*" then name = "(" .. name .. ")" end
+    return declare(self, type.of, ("%s[%s]"):format(name, type.count > 0 and type.count or ""))
+  end
+  if kind == "struct" or kind == "union" then return tag_of(self, type) .. " " .. name end
   -- What a pointer points at is in the kernel or in another process: only its value means something here.
-  if kind == "ptr" then return ffi.typeof "void *" end
-  local name = (kind == "int" or kind == "enum") and number_name(type) or kind == "float" and FLOATS[type.size]
-  return name and ffi.typeof(name) or ffi.typeof("uint8_t[$]", type.size)
+  if kind == "ptr" then return "void *" .. name end
+  local number = (kind == "int" or kind == "enum") and number_name(type) or kind == "float" and FLOATS[type.size]
+  if number then return number .. " " .. name end
+  return ("uint8_t %s[%d]"):format(name, type.size)
 end
 
 --- The FFI type of a BTF id; enums are integers, pointers are `void *`, 128-bit integers are bytes.
 function Types:ctype(id)
   local type = self:get(id)
-  if not type.ctype then type.ctype = make_ctype(self, type) end
+  if not type.ctype then type.ctype = ffi.typeof(declare(self, id, "")) end
   return type.ctype
+end
+
+--- The FFI type of a pointer to a BTF id.
+function Types:pointer(id)
+  local type = self:get(id)
+  if not type.pointer then type.pointer = ffi.typeof(declare(self, id, "*")) end
+  return type.pointer
 end
 
 local M = {}

@@ -18,21 +18,10 @@ local M = {}
 
 local EXACT = 2 ^ 53 -- integers beyond it have gaps in a double
 local uint8_pointer = ffi.typeof "uint8_t *"
-local pointer_types = {} -- FFI pointer type by FFI type's number
-
-local function pointer_to(ctype)
-  local key = tonumber(ctype)
-  local pointer = pointer_types[key]
-  if not pointer then
-    pointer = ffi.typeof("$ *", ctype)
-    pointer_types[key] = pointer
-  end
-  return pointer
-end
 
 --- An integer as Lua wants it: a number where a double holds it exactly, the cdata itself otherwise.
 function M.integer(value)
-  if type(value) == "number" then return value end
+  if type(value) ~= "cdata" then return value end
   local number = tonumber(value)
   if number > -EXACT and number < EXACT then return number end
   return value
@@ -103,7 +92,7 @@ local function write_members(types, address, type, value, path)
     if not member then misfit(field_path, "%s %s has no such member", type.kind, type.name) end
     if member.bit_size then
       local width = { size = member.bit_size / 8, signed = types:get(member.type_id).signed }
-      ffi.cast(pointer_to(types:ctype(type.id)), address)[0][name] = check_integer(width, field, field_path)
+      ffi.cast(types:pointer(type.id), address)[0][name] = check_integer(width, field, field_path)
     else
       write(types, address + member.offset, member.type_id, field, field_path)
     end
@@ -129,7 +118,7 @@ function write(types, address, id, value, path)
   else
     misfit(path, "a %s of %d bytes cannot be written from Lua", kind, type.size)
   end
-  ffi.cast(pointer_to(types:ctype(id)), address)[0] = value
+  ffi.cast(types:pointer(id), address)[0] = value
 end
 
 --- Writes a Lua value into memory, all of it or nothing.
@@ -166,7 +155,7 @@ function M.read(types, address, id)
     for i = 1, type.count do result[i] = M.read(types, address + (i - 1) * size, type.of) end
     return result
   elseif type.kind == "struct" or type.kind == "union" then
-    local result, whole = {}, ffi.cast(pointer_to(types:ctype(id)), address)
+    local result, whole = {}, ffi.cast(types:pointer(id), address)
     for name, member in pairs(types:fields(type)) do
       if member.bit_size then
         result[name] = M.integer(whole[0][name])
@@ -176,7 +165,7 @@ function M.read(types, address, id)
     end
     return result
   end
-  local value = ffi.cast(pointer_to(types:ctype(id)), address)[0]
+  local value = ffi.cast(types:pointer(id), address)[0]
   if type.kind == "ptr" then return M.integer(ffi.cast("uintptr_t", value)) end
   if type.kind == "int" and type.size > 8 then return ffi.string(address, type.size) end
   return M.integer(value)

@@ -1,0 +1,140 @@
+-- Opening objects: found where they should be, and bad ones refused with one clear sentence.
+local helper = require "helper"
+local lp = require "luaprobe"
+
+local function refusal(what, opts)
+  local ok, reason = pcall(lp.open, what, opts)
+  assert.is_false(ok)
+  assert.are.equal("table", type(reason), tostring(reason))
+  assert.is_truthy(reason.message and reason.code and reason.stage)
+  return reason
+end
+
+describe("an object", function()
+  it("opens by name from inside the binary", function()
+    local object = lp.open "opensnoop"
+    assert.are.equal("opensnoop.bpf.o", object.name)
+    assert.are.equal("kprobe:do_sys_openat2", object.programs.do_sys_openat2.target)
+    assert.are.equal("kretprobe", object.programs.do_sys_openat2_return.kind)
+    assert.are.equal(4, object.maps.events.type)
+    assert.are.equal(10240, object.maps.calls.max_entries)
+    object:close()
+    object:close()
+    assert.is_false(pcall(object.load, object))
+  end)
+
+  it("opens by path and from memory", function()
+    local path = helper.fixtures .. "getpgid.bpf.o"
+    local object = lp.open(path)
+    assert.are.equal(4, #object.programs)
+    object:close()
+    object = lp.open { bytes = helper.read(path), name = "mine" }
+    assert.are.equal("mine", object.name)
+    collectgarbage()
+    collectgarbage()
+    assert.are.equal("tracepoint:syscalls:sys_exit_getpgid", object.programs.leave.target)
+    object:close()
+  end)
+
+  it("is looked for beside the script and on LUAPROBE_PATH, and never where the user stands", function()
+    local directory, remove = helper.temporary_directory()
+    os.execute(("mkdir %s/bin %s/path %s/cwd"):format(directory, directory, directory))
+    local script = 'io.write(require "luaprobe".open("getpgid").name)'
+    helper.write(directory .. "/bin/tool.lua", script)
+    os.execute(("cp %sgetpgid.bpf.o %s/cwd/"):format(helper.fixtures, directory))
+    local binary = helper.luaprobe:sub(1, 1) == "/" and helper.luaprobe or "$OLDPWD/" .. helper.luaprobe
+    local run = ("cd %s/cwd && LUAPROBE_PATH=%%s %s ../bin/tool.lua"):format(directory, binary)
+
+    local out, err, status = helper.run(run:format "''")
+    assert.are.same({ "", 1 }, { out, status })
+    assert.is_truthy(err:find("no BPF object 'getpgid'", 1, true))
+    assert.is_truthy(err:find("hint:", 1, true))
+    _, _, status = helper.run(run:format ":.:../cwd")
+    assert.are.equal(1, status)
+
+    os.execute(("cp %sgetpgid.bpf.o %s/path/"):format(helper.fixtures, directory))
+    out = helper.run(run:format("/nowhere:" .. directory .. "/path"))
+    assert.are.equal(directory .. "/path/getpgid.bpf.o", out)
+    os.execute(("cp %sgetpgid.bpf.o %s/bin/"):format(helper.fixtures, directory))
+    out = helper.run(run:format(directory .. "/path"))
+    assert.are.equal("../bin/getpgid.bpf.o", out)
+    remove()
+  end)
+
+  it("that is missing is said to be", function()
+    local reason = refusal "./nothing.bpf.o"
+    assert.are.equal("ENOENT", reason.code)
+    assert.are.equal("read", reason.stage)
+    assert.is_truthy(refusal("nothing").hint:find("LUAPROBE_PATH", 1, true))
+  end)
+
+  it("that is a directory, a FIFO or a device is refused", function()
+    local directory, remove = helper.temporary_directory()
+    os.execute("mkfifo " .. directory .. "/fifo")
+    assert.is_truthy(refusal(directory .. "/").message:find "a directory")
+    assert.is_truthy(refusal(directory .. "/fifo").message:find "a FIFO")
+    assert.is_truthy(refusal("/dev/zero").message:find "a device")
+    remove()
+  end)
+
+  it("that is empty, text, or made for a processor is said to be", function()
+    assert.is_truthy(refusal({ bytes = "" }).message:find "empty")
+    assert.is_truthy(refusal({ bytes = "#!/bin/sh\n" }).message:find "not an ELF")
+    assert.is_truthy(refusal({ bytes = helper.read(helper.luaprobe) }).message:find "not a BPF object")
+    assert.is_truthy(refusal({ bytes = helper.read(helper.luaprobe) }).hint:find "-target bpf")
+  end)
+
+  it("cut off anywhere is refused", function()
+    for _, name in ipairs { "getpgid", "constants", "burst" } do
+      local bytes = helper.read(helper.fixtures .. name .. ".bpf.o")
+      for i = 0, 15 do
+        local reason = refusal { bytes = bytes:sub(1, math.floor(#bytes * i / 16)), name = "cut" }
+        assert.are.equal("open", reason.stage)
+        assert.is_truthy(reason.message:find "^cut: ")
+      end
+    end
+  end)
+
+  it("with any byte of its start damaged is refused or opened, and nothing worse", function()
+    local bytes = helper.read(helper.fixtures .. "getpgid.bpf.o")
+    for i = 1, 64 do
+      local ok, result = pcall(lp.open, { bytes = bytes:sub(1, i - 1) .. string.char(255) .. bytes:sub(i + 1) })
+      if ok then result:close() else assert.are.equal("table", type(result), tostring(result)) end
+    end
+  end)
+
+  it("must be named or given in a way that can be one", function()
+    for _, what in ipairs { 5, true, {}, { bytes = 5 } } do
+      local ok, reason = pcall(lp.open, what)
+      assert.is_false(ok)
+      assert.is_truthy(tostring(reason):find "object_spec.lua:%d+: an object is given by name")
+    end
+    assert.is_false(pcall(lp.open, "opensnoop", { const = 5 }))
+  end)
+end)
+
+describe("a ladder", function()
+  local object
+  before_each(function() object = helper.open "getpgid" end)
+  after_each(function() object:close() end)
+
+  local function names(rung)
+    local list = {}
+    for i, program in ipairs(rung) do list[i] = program.name end
+    return list
+  end
+
+  it("selects programs by kind and by target, return probes first", function()
+    local rungs = require("luaprobe.ladder").rungs(object,
+      { { "kprobe", "kretprobe" }, "tracepoint", "tracepoint:syscalls:sys_exit_getpgid" })
+    assert.are.same({ "entry_return", "entry" }, names(rungs[1]))
+    assert.are.same({ "enter", "leave" }, names(rungs[2]))
+    assert.are.same({ "leave" }, names(rungs[3]))
+  end)
+
+  it("must name programs of the object", function()
+    for _, first in ipairs { {}, { "uprobe" }, { { "kprobe", "xdp" } }, { "kprobe:other" } } do
+      assert.is_false(pcall(object.attach, object, { first = first }))
+    end
+  end)
+end)
