@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "error.h"
 
@@ -90,14 +91,40 @@ fail:
     return NULL;
 }
 
+/*
+ * Puts the kernel's memory of a map of global variables (mappable since Linux 5.5) at the address where its initial
+ * values were, so that the pointers which Lua holds show the live ones. libbpf itself does so only for skeletons.
+ */
+static int map_globals(const struct lp_object *object, struct bpf_map *map)
+{
+    size_t size;
+    void *address = (void *)bpf_map__initial_value(map, &size);
+    int protection = bpf_map__map_flags(map) & BPF_F_RDONLY_PROG ? PROT_READ : PROT_READ | PROT_WRITE;
+
+    if (!bpf_map__is_internal(map) || !address || bpf_map__fd(map) < 0 ||
+        !(bpf_map__map_flags(map) & BPF_F_MMAPABLE))
+        return 0;
+    if (mmap(address, size, protection, MAP_SHARED | MAP_FIXED, bpf_map__fd(map), 0) == MAP_FAILED)
+        return lp_error_set(errno, "load", "%s: the variables in %s cannot be mapped: %s", object->name,
+                            bpf_map__name(map), strerror(errno));
+    return 0;
+}
+
 int lp_object_load(struct lp_object *object)
 {
+    struct bpf_map *map;
     int error;
 
     lp_error_capture();
     error = bpf_object__load(object->bpf);
     if (error)
         return lp_error_from_libbpf(-error, "load", object->name);
+    bpf_object__for_each_map(map, object->bpf)
+    {
+        error = map_globals(object, map);
+        if (error)
+            return error;
+    }
     return 0;
 }
 

@@ -41,6 +41,12 @@ function M.read(path)
   return text
 end
 
+function M.exists(path)
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file ~= nil
+end
+
 function M.write(path, text)
   local file = assert(io.open(path, "wb"))
   file:write(text)
@@ -116,9 +122,7 @@ end
 
 --- Whether this kernel has kprobes.
 function M.has_kprobes()
-  local file = io.open "/sys/bus/event_source/devices/kprobe/type"
-  if file then file:close() end
-  return file ~= nil
+  return M.exists "/sys/bus/event_source/devices/kprobe/type"
 end
 
 --- The running kernel's version as a number: 6.12 is 6012.

@@ -75,6 +75,7 @@ end
 -- @raise error of stage "events", or of stage "output" when standard output cannot be written
 function Map:each(opts)
   opts = opts or {}
+  self.object:check_open()
   local type = event_type(self, opts.type)
   return self:stream(opts):each(self.object.types, type, opts.max_delay)
 end

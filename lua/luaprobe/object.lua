@@ -13,9 +13,6 @@ local types = require "luaprobe.types"
 local Object = {}
 Object.__index = Object
 
--- Sections that hold types only for the object's BTF are empty without it.
-local no_types = { find = function() end }
-
 function Object:check_open()
   if not self.handle then err.misuse("object %s is closed", self.name) end
 end
@@ -108,6 +105,7 @@ function Object:close()
   if not self.handle then return end
   for i = #self.probes, 1, -1 do self.probes[i]:detach() end
   for _, map in ipairs(self.maps) do map:close_stream() end
+  self.types:close()
   C.lp_object_close(ffi.gc(self.handle, nil))
   self.handle = nil
 end
@@ -150,7 +148,7 @@ function M.open(what, opts)
     name = name, bytes = bytes, handle = ffi.gc(handle, C.lp_object_close), loaded = false, probes = {},
   }, Object)
   local btf = C.lp_object_btf(handle)
-  object.types = btf ~= nil and types.new(btf) or no_types
+  object.types = types.new(btf ~= nil and btf or nil)
   object.programs = programs.all(object)
   object.maps = maps.all(object)
   object.const = globals.new(object, true)

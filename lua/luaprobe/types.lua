@@ -27,6 +27,11 @@ local raw_member = ffi.new "struct lp_member"
 local raw_enumerator = ffi.new "struct lp_enumerator"
 local serial = 0 -- makes the tags unique
 
+-- BTF is freed with its object.
+local function btf_of(self)
+  return self.btf or err.misuse "these types are of an object that is closed"
+end
+
 local function broken(id)
   err.raise { code = "EINVAL", stage = "types", message = ("type %d of the object's BTF is damaged"):format(id) }
 end
@@ -34,7 +39,7 @@ end
 local function members_of(self, id, count)
   local members = {}
   for i = 0, count - 1 do
-    if not C.lp_btf_member(self.btf, id, i, raw_member) then broken(id) end
+    if not C.lp_btf_member(btf_of(self), id, i, raw_member) then broken(id) end
     members[i + 1] = {
       name = ffi.string(raw_member.name),
       type_id = raw_member.type,
@@ -49,7 +54,7 @@ end
 local function enumerators_of(self, id, count)
   local values, names = {}, {}
   for i = 0, count - 1 do
-    if not C.lp_btf_enumerator(self.btf, id, i, raw_enumerator) then broken(id) end
+    if not C.lp_btf_enumerator(btf_of(self), id, i, raw_enumerator) then broken(id) end
     local name, value = ffi.string(raw_enumerator.name), tonumber(raw_enumerator.value)
     values[name], names[value] = value, names[value] or name
   end
@@ -63,7 +68,7 @@ end
 function Types:get(id)
   local known = self.by_id[id]
   if known then return known end
-  if not C.lp_btf_type(self.btf, id, raw_type) then broken(id) end
+  if not C.lp_btf_type(btf_of(self), id, raw_type) then broken(id) end
   local type = {
     id = raw_type.id,
     kind = KINDS[raw_type.kind] or "unknown",
@@ -94,8 +99,8 @@ end
 function Types:find(name)
   local kind, tag = name:match "^(%a+)%s+([%w_.]+)$"
   if not kind then kind, tag = "typedef", name end
-  local number = NUMBERS[kind]
-  local id = number and C.lp_btf_find(self.btf, number, tag) or 0
+  local number = not self.empty and NUMBERS[kind]
+  local id = number and C.lp_btf_find(btf_of(self), number, tag) or 0
   return id ~= 0 and self:get(id) or nil
 end
 
@@ -229,12 +234,17 @@ function Types:pointer(id)
   return type.pointer
 end
 
+--- Makes every later use a misuse instead of a look into freed memory.
+function Types:close()
+  self.btf = nil
+end
+
 local M = {}
 
 --- The types of one object.
--- @param btf the `struct btf *` of an open object, or of anything that outlives the result
+-- @param btf the `struct btf *` of an open object; nil when it has none: then no type is found
 function M.new(btf)
-  return setmetatable({ btf = btf, by_id = {} }, Types)
+  return setmetatable({ btf = btf, by_id = {}, empty = btf == nil }, Types)
 end
 
 return M

@@ -1,0 +1,145 @@
+-- opensnoop, whole: what it prints for opens that the test knows.
+local helper = require "helper"
+
+if not helper.is_root() then
+  describe("opensnoop", function() pending "needs root" end)
+  return
+end
+
+local opensnoop = helper.luaprobe .. " scripts/opensnoop.lua"
+
+-- Starts opensnoop on everything, runs the command, ends opensnoop; gives rows by path, stderr, and the status.
+local function trace(options, command)
+  local all = helper.start(opensnoop .. " " .. options)
+  assert.is_true(helper.eventually(30, function() return all.out():find "PATH" end), all.err())
+  -- The header is out before the first event is read, after the probes are attached.
+  local out, _, _ = helper.run(command)
+  helper.sleep(0.2)
+  all.signal(2)
+  local text, err, status = all.wait()
+  return text, err, status, out
+end
+
+describe("opensnoop", function()
+  helper.check_leaks(before_each, after_each)
+  local directory, remove
+  setup(function() directory, remove = helper.temporary_directory() end)
+  teardown(function() remove() end)
+
+  it("prints an open with the right pid, comm, fd and path", function()
+    local text, err, status, out = trace("", "sh -c 'echo $$; exec cat /etc/hostname'")
+    local pid = out:match "^%d+"
+    assert.are.equal(0, status)
+    assert.are.equal("PID     COMM              FD ERR PATH", text:match "^[^\n]*")
+    assert.is_truthy(text:find(("\n%-7s cat                3   0 /etc/hostname\n"):format(pid), 1, true), text)
+    if helper.has_kprobes() then
+      assert.are.equal("", err)
+    else
+      assert.are.equal(1, select(2, err:gsub("\n", "")), err)
+      assert.is_truthy(err:find "this kernel has no kprobes; using tracepoint:syscalls:sys_enter_open")
+    end
+  end)
+
+  it("prints failed opens with their error", function()
+    local text = trace("-x", "cat /nonexistent/file; cat /etc/hostname")
+    assert.is_truthy(text:find "cat               %-1   2 /nonexistent/file\n", text)
+    assert.is_nil(text:find("/etc/hostname", 1, true))
+  end)
+
+  it("shows the columns asked for", function()
+    local text = trace("-T -U -e", "cat /etc/hostname")
+    assert.is_truthy(text:find "^TIME            UID     PID     COMM              FD ERR FLAGS    PATH\n", text)
+    assert.is_truthy(text:find "\n%d%d:%d%d:%d%d%.%d%d%d%d%d%d 0       %d+ +cat                3   0 0[0-7]+ /etc/hostname\n",
+      text)
+  end)
+
+  it("filters by process, thread, user and name, in the kernel", function()
+    local function paths(options)
+      local text = trace(options, ([[sh -c 'cat %s/a; exec 3<%s/b'; setpriv --reuid 65534 cat %s/c; head %s/d]])
+        :gsub("%%s", directory))
+      local list = {}
+      for path in text:gmatch("[^ ]*/([abcd])\n") do list[#list + 1] = path end
+      table.sort(list)
+      return table.concat(list)
+    end
+    for _, name in ipairs { "a", "b", "c", "d" } do helper.write(directory .. "/" .. name, "") end
+    os.execute("chmod 755 " .. directory)
+    assert.are.equal("abcd", paths "")
+    assert.are.equal("ac", paths "-c cat")
+    assert.are.equal("c", paths "-u 65534")
+    assert.are.equal("abd", paths "-u 0")
+    assert.are.equal("", paths("-p " .. helper.pid))
+    assert.are.equal("", paths("-t " .. helper.pid))
+  end)
+
+  it("follows one process or one thread", function()
+    local opener = io.popen(("%s %s/x 2 3 >%s/opener"):format(helper.opener, directory, directory), "w")
+    local pid
+    helper.eventually(5, function()
+      pid = helper.exists(directory .. "/opener") and helper.read(directory .. "/opener"):match "(%d+)\n"
+      return pid
+    end)
+    local job = helper.start(opensnoop .. " -p " .. assert(pid))
+    assert.is_true(helper.eventually(30, function() return job.out():find "PATH" end))
+    opener:write "go\n"
+    opener:close()
+    helper.sleep(0.2)
+    job.signal(15)
+    local text, _, status = job.wait()
+    assert.are.equal(0, status)
+    local seen = {}
+    for row_pid, path in text:gmatch "\n(%d+) +opener +%-1   2 [^\n]*/(x/%d%-%d)" do
+      assert.are.equal(pid, row_pid)
+      seen[#seen + 1] = path
+    end
+    table.sort(seen)
+    assert.are.same({ "x/0-0", "x/0-1", "x/0-2", "x/1-0", "x/1-1", "x/1-2" }, seen)
+  end)
+
+  it("prints paths of up to 4095 bytes whole, and no line break in them", function()
+    local long = "/" .. ("x/"):rep(2046) .. "yz" -- 4,095 bytes
+    assert.are.equal(4095, #long)
+    local text = trace("-x", ("cat %s; cat '/nonexistent/two\nlines'"):format(long))
+    assert.is_truthy(text:find(" " .. long .. "\n", 1, true))
+    assert.is_truthy(text:find("/nonexistent/two\\nlines\n", 1, true))
+  end)
+
+  it("sees 10,000 opens by 4 threads: each once, none lost, none torn", function()
+    local report = directory .. "/report"
+    local opener = io.popen(("%s /luaprobe-none 4 2500 >%s"):format(helper.opener, report), "w")
+    local job = helper.start(opensnoop .. " -c opener")
+    assert.is_true(helper.eventually(30, function() return job.out():find "PATH" end))
+    opener:write "go\n"
+    opener:close()
+    local pid = helper.read(report):match "%d+"
+    helper.eventually(10, function() return select(2, job.out():gsub("\n", "")) >= 10001 end)
+    job.signal(2)
+    local text, err, status = job.wait()
+    assert.are.equal(0, status)
+    assert.is_nil(err:find "lost")
+    local seen, count = {}, 0
+    for row in text:gmatch "\n([^\n]+)" do
+      local row_pid, thread, number = row:match "^(%d+) +opener +%-1   2 /luaprobe%-none/(%d)%-(%d+)$"
+      assert.is_truthy(number, row)
+      assert.are.equal(pid, row_pid)
+      assert.is_true(tonumber(thread) < 4 and tonumber(number) < 2500)
+      assert.is_nil(seen[thread .. "-" .. number])
+      seen[thread .. "-" .. number] = true
+      count = count + 1
+    end
+    assert.are.equal(10000, count)
+  end)
+
+  it("ends by itself after -d SECONDS, and at once when its reader goes away", function()
+    local _, _, status = helper.run("timeout 20 " .. opensnoop .. " -d 0.3")
+    assert.are.equal(0, status)
+    local out, err
+    out, err, status = helper.run(("timeout 20 %s 2>%s/err | head -1; cat %s/err >&2"):format(opensnoop, directory, directory))
+    assert.are.equal("PID     COMM              FD ERR PATH\n", out)
+    assert.are.equal(0, status)
+    assert.is_nil(err:find("luaprobe: [^o]"), err)
+    -- Also when nothing happens that it could print: nobody has this name.
+    _, _, status = helper.run(("timeout 20 sh -c '%s -c nobody-has-this | sleep 0.5'"):format(opensnoop))
+    assert.are.equal(0, status)
+  end)
+end)
