@@ -57,7 +57,10 @@ struct {
 
 const volatile _Bool failed_only = 0;
 
-/* Opens that could not be followed, because more than 10240 were under way. */
+/*
+ * Opens that could not be followed to their end: more than 10240 were under way, or the kernel had no room to remember
+ * where a kretprobe shall fire (before Linux 6.0 for only as many calls at once as there are CPUs).
+ */
 __u64 missed = 0;
 
 static __always_inline int enter(const char *path, __u64 flags)
@@ -65,8 +68,11 @@ static __always_inline int enter(const char *path, __u64 flags)
     __u32 tid = (__u32)bpf_get_current_pid_tgid();
     struct call call = {.path = (__u64)path, .flags = flags};
 
-    if (lp_filter_matches() && bpf_map_update_elem(&calls, &tid, &call, BPF_ANY))
-        __sync_fetch_and_add(&missed, 1);
+    if (!lp_filter_matches() || bpf_map_update_elem(&calls, &tid, &call, BPF_NOEXIST) == 0)
+        return 0;
+    /* The map is full, or the return of this thread's last call was missed: its place is taken. */
+    __sync_fetch_and_add(&missed, 1);
+    bpf_map_update_elem(&calls, &tid, &call, BPF_EXIST);
     return 0;
 }
 
@@ -113,7 +119,7 @@ static __always_inline int leave(void *ctx, long result)
     return 0;
 }
 
-/* long do_sys_openat2(int dfd, const char __user *path, struct open_how *how), since Linux 5.6 */
+/* do_sys_openat2(int dfd, const char __user *path, struct open_how *how), since Linux 5.6; long, later int */
 SEC("kprobe/do_sys_openat2")
 int BPF_KPROBE(do_sys_openat2, int dfd, const char *path, struct open_how *how)
 {
@@ -124,7 +130,7 @@ int BPF_KPROBE(do_sys_openat2, int dfd, const char *path, struct open_how *how)
 }
 
 SEC("kretprobe/do_sys_openat2")
-int BPF_KRETPROBE(do_sys_openat2_return, long result)
+int BPF_KRETPROBE(do_sys_openat2_return, int result)
 {
     return leave(ctx, result);
 }

@@ -177,7 +177,10 @@ struct lp_ring_stats {
     uint64_t lost; /* events that found a buffer full */
 };
 
-/* Opens one buffer of `pages` pages (a power of two) per online CPU and enters them into the map. */
+/*
+ * Opens one buffer of `pages` pages (a power of two; 0: 256, less on machines of more than 32 CPUs) per online CPU and
+ * enters them into the map.
+ */
 struct lp_ring *lp_ring_open(int map_fd, uint32_t pages);
 /*
  * Gives the memory of the previous batch back to the kernel and fills `events` with up to `max` pointers to the next
@@ -191,6 +194,8 @@ int lp_ring_read(struct lp_ring *ring, struct lp_event *events, int max);
 int lp_ring_wait(struct lp_ring *ring, int timeout_ms);
 /* How many bytes all its buffers hold. */
 size_t lp_ring_capacity(const struct lp_ring *ring);
+/* How many pages each buffer has. */
+uint32_t lp_ring_pages(const struct lp_ring *ring);
 /* Totals since lp_ring_open. */
 void lp_ring_stats(const struct lp_ring *ring, struct lp_ring_stats *out);
 /* Events lost on one CPU. */

@@ -214,13 +214,24 @@ static void explain(int error, uint32_t pages)
     }
 }
 
-struct lp_ring *lp_ring_open(int map_fd, uint32_t pages)
+/* A mebibyte per CPU takes a burst of ten thousand small events; on large machines all together stay at 32 MiB. */
+static uint32_t default_pages(int cpus)
+{
+    uint32_t pages = 256;
+
+    while (pages > 64 && (uint64_t)pages * (uint64_t)cpus > 8192)
+        pages /= 2;
+    return pages;
+}
+
+struct lp_ring *lp_ring_open(int map_fd, uint32_t wanted_pages)
 {
     int cpus = libbpf_num_possible_cpus();
+    uint32_t pages = wanted_pages ? wanted_pages : default_pages(cpus);
     int error = -ENOMEM;
     struct lp_ring *ring;
 
-    if (pages == 0 || (pages & (pages - 1)) != 0 || pages > MAX_PAGES) {
+    if ((pages & (pages - 1)) != 0 || pages > MAX_PAGES) {
         lp_error_set(EINVAL, "events", "an event buffer cannot have %u pages", pages);
         lp_error_hint("the number of pages is a power of two up to %d", MAX_PAGES);
         return NULL;
@@ -296,6 +307,11 @@ int lp_ring_wait(struct lp_ring *ring, int timeout_ms)
 size_t lp_ring_capacity(const struct lp_ring *ring)
 {
     return ring->count ? (size_t)ring->count * ring->buffers[0].data_size : 0;
+}
+
+uint32_t lp_ring_pages(const struct lp_ring *ring)
+{
+    return ring->count ? (uint32_t)(ring->buffers[0].data_size / ring->page_size) : 0;
 }
 
 void lp_ring_stats(const struct lp_ring *ring, struct lp_ring_stats *out)

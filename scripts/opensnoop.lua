@@ -26,5 +26,5 @@ for event in object.maps.events:each() do
 end
 
 if object.data.missed > 0 then
-  io.stderr:write(("opensnoop: %d opens were not followed: too many at once\n"):format(object.data.missed))
+  io.stderr:write(("opensnoop: missed %d opens: too many were under way at once for this kernel\n"):format(object.data.missed))
 end

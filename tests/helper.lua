@@ -65,13 +65,13 @@ function M.quote(word)
   return "'" .. tostring(word):gsub("'", "'\\''") .. "'"
 end
 
---- Runs a shell command to its end.
+--- Runs a shell command to its end. It has no descriptors but the standard ones, so what it opens is 3.
 -- @treturn string its standard output
 -- @treturn string its standard error
 -- @treturn number its exit status; 128 + N when signal N ended it
 function M.run(command)
   local directory, remove = M.temporary_directory()
-  local status = os.execute(("( %s\n) >%s/out 2>%s/err"):format(command, directory, directory))
+  local status = os.execute(("( exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; %s\n) >%s/out 2>%s/err"):format(command, directory, directory))
   local out, err = M.read(directory .. "/out"), M.read(directory .. "/err")
   remove()
   -- system(3): the exit status in the upper byte, a signal in the lower one

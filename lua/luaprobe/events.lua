@@ -38,13 +38,14 @@ end
 --- Opens the buffers of a perf event array.
 -- @tparam number map_fd the loaded map's descriptor
 -- @tparam string name for messages
--- @tparam number pages per CPU, a power of two
+-- @tparam[opt] number pages per CPU, a power of two
 -- @raise error of stage "events"
 function M.open(map_fd, name, pages)
-  local ring = err.check(C.lp_ring_open(map_fd, pages))
+  if pages == 0 then err.misuse("map %s: a buffer has at least one page", name) end
+  local ring = err.check(C.lp_ring_open(map_fd, pages or 0))
   local stream = setmetatable({
     name = name,
-    pages = pages,
+    pages = C.lp_ring_pages(ring),
     ring = ffi.gc(ring, C.lp_ring_close),
     batch = batch_type(BATCH),
     count = 0, -- events in the batch

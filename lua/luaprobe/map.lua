@@ -9,7 +9,6 @@ local Map = {}
 Map.__index = Map
 
 local PERF_EVENT_ARRAY = 4 -- BPF_MAP_TYPE_PERF_EVENT_ARRAY
-local DEFAULT_PAGES = 128  -- per CPU; 516 KiB is what kernel.perf_event_mlock_kb lets anybody lock, so 512 KiB fit
 
 local raw_map = ffi.new "struct lp_map"
 
@@ -57,7 +56,7 @@ function Map:stream(opts)
   if not self.open_stream then
     local descriptor = self:info().fd
     if descriptor < 0 then err.misuse("object %s is not loaded: its map %s has no events yet", self.object.name, self.name) end
-    self.open_stream = events.open(descriptor, self.name, opts.pages or self.pages or DEFAULT_PAGES)
+    self.open_stream = events.open(descriptor, self.name, opts.pages or self.pages)
   elseif opts.pages and opts.pages ~= self.open_stream.pages then
     err.misuse("the buffers of map %s are open since attach, with %d pages: set obj.maps.%s.pages before it",
       self.name, self.open_stream.pages, self.name)
@@ -71,7 +70,7 @@ end
 -- bytes, as the kernel padded it; `cpu` is where it happened. Events of one CPU come in order. The loop ends at Ctrl-C,
 -- SIGTERM, after `lp.cli`'s -d SECONDS, or when the reader of standard output is gone.
 -- @tparam[opt] table opts `type`: "struct NAME", where LP_EVENTS did not declare it; `pages`: the size of each CPU's
---   buffer, a power of two (128, or what obj.maps.NAME.pages says); `max_delay`: seconds an event may wait (0.05)
+--   buffer, a power of two (256, or what obj.maps.NAME.pages says); `max_delay`: seconds an event may wait (0.05)
 -- @raise error of stage "events", or of stage "output" when standard output cannot be written
 function Map:each(opts)
   opts = opts or {}

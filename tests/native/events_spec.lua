@@ -90,7 +90,8 @@ describe("events", function()
 
   it("need a buffer that can be", function()
     object:load()
-    for _, pages in ipairs { 0, 3, 32768 } do
+    assert.is_false(pcall(object.maps.events.each, object.maps.events, { pages = 0 }))
+    for _, pages in ipairs { 3, 32768 } do
       local ok, reason = pcall(object.maps.events.each, object.maps.events, { pages = pages })
       assert.is_false(ok)
       assert.are.equal("events", reason.stage)

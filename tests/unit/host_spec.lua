@@ -93,6 +93,13 @@ describe("luaprobe", function()
     assert.are.same({ "1\n1\n", "" }, { out, err })
   end)
 
+  it("is an interpreter for busted", function()
+    local out, err, status = helper.run(("busted --lua=%s --lpath='tests/?.lua' --output=TAP tests/unit/types_spec.lua")
+      :format(helper.luaprobe))
+    assert.are.same({ "", 0 }, { err, status })
+    assert.is_truthy(out:find "ok 1 %- " and not out:find "not ok", out)
+  end)
+
   it("takes no modules from the current directory", function()
     helper.write(directory .. "/trap.lua", "print 'trapped'")
     local binary = helper.luaprobe:sub(1, 1) == "/" and helper.luaprobe or "$OLDPWD/" .. helper.luaprobe
