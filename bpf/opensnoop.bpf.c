@@ -17,15 +17,15 @@
 #define PATH_SIZE 4096 /* PATH_MAX: 4,095 bytes and the NUL */
 
 struct event {
-    __u64 time;   /* nanoseconds of CLOCK_MONOTONIC, at the return */
-    __u64 flags;  /* O_* */
+    __u64 time;  /* nanoseconds of CLOCK_MONOTONIC, at the return */
+    __u64 flags; /* O_* */
     __u32 pid;
     __u32 tid;
     __u32 uid;
-    __s32 fd;     /* -1 if it failed */
-    __s32 err;    /* errno, or 0 */
+    __s32 fd;  /* -1 if it failed */
+    __s32 err; /* errno, or 0 */
     char comm[LP_COMM_SIZE];
-    char path[];  /* ends in a NUL; the record is as long as it needs to be */
+    char path[]; /* ends in a NUL; the record is as long as it needs to be */
 };
 
 LP_EVENTS(events, struct event);
@@ -102,8 +102,7 @@ static __always_inline void send(void *ctx, const struct call *call, long result
     }
     lp_barrier(length);
     if (length > 0 && length <= PATH_SIZE)
-        bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, event,
-                              __builtin_offsetof(struct event, path) + length);
+        lp_output(ctx, events, event, __builtin_offsetof(struct event, path) + length);
 }
 
 static __always_inline int leave(void *ctx, long result)

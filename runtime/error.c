@@ -104,7 +104,10 @@ void lp_error_hint_permission(void)
     if (!bpf || !perfmon)
         lp_error_hint("this needs the capabilities CAP_BPF and CAP_PERFMON, and reading tracefs; uid %u lacks %s: run "
                       "it with sudo",
-                      (unsigned)geteuid(), bpf ? "CAP_PERFMON" : perfmon ? "CAP_BPF" : "both");
+                      (unsigned)geteuid(),
+                      bpf       ? "CAP_PERFMON"
+                      : perfmon ? "CAP_BPF"
+                                : "both");
     else if (locked_down())
         lp_error_hint("kernel lockdown is on (cat /sys/kernel/security/lockdown): it forbids tracing even to root");
     else

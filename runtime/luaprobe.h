@@ -138,10 +138,10 @@ enum lp_kind { LP_KPROBE = 1, LP_KRETPROBE, LP_TRACEPOINT };
 
 /* What a target string says: "kprobe:do_sys_openat2", "tracepoint:syscalls:sys_enter_openat". */
 struct lp_target {
-    int kind;           /* enum lp_kind */
-    char category[64];  /* of a tracepoint */
-    char name[128];     /* the function, or the tracepoint */
-    char text[256];     /* the target as users write it */
+    int kind;          /* enum lp_kind */
+    char category[64]; /* of a tracepoint */
+    char name[128];    /* the function, or the tracepoint */
+    char text[256];    /* the target as users write it */
 };
 
 /* Parses a target, or a program's section name ("kprobe/do_sys_openat2", "tp/syscalls/sys_enter_openat"). */

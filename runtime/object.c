@@ -101,8 +101,7 @@ static int map_globals(const struct lp_object *object, struct bpf_map *map)
     void *address = (void *)bpf_map__initial_value(map, &size);
     int protection = bpf_map__map_flags(map) & BPF_F_RDONLY_PROG ? PROT_READ : PROT_READ | PROT_WRITE;
 
-    if (!bpf_map__is_internal(map) || !address || bpf_map__fd(map) < 0 ||
-        !(bpf_map__map_flags(map) & BPF_F_MMAPABLE))
+    if (!bpf_map__is_internal(map) || !address || bpf_map__fd(map) < 0 || !(bpf_map__map_flags(map) & BPF_F_MMAPABLE))
         return 0;
     if (mmap(address, size, protection, MAP_SHARED | MAP_FIXED, bpf_map__fd(map), 0) == MAP_FAILED)
         return lp_error_set(errno, "load", "%s: the variables in %s cannot be mapped: %s", object->name,

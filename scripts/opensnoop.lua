@@ -2,7 +2,7 @@
 -- opensnoop: print every open(2) with its result.
 local lp = require "luaprobe"
 
-local args = lp.cli("opensnoop", "Trace open(2), openat(2) and openat2(2): who opens which file, and with which result.")
+local args = lp.cli("opensnoop", "Trace open(2), openat(2) and openat2(2): who opens which file, with which result.")
   :flag("-x --failed", "Only opens that failed.")
   :flag("-U --print-uid", "Show the user's id.")
   :flag("-e --extended", "Show the flags of the call, in octal as <fcntl.h> has them.")
@@ -26,5 +26,6 @@ for event in object.maps.events:each() do
 end
 
 if object.data.missed > 0 then
-  io.stderr:write(("opensnoop: missed %d opens: too many were under way at once for this kernel\n"):format(object.data.missed))
+  io.stderr:write(("opensnoop: missed %d opens: too many were under way at once for this kernel\n"):format(
+    object.data.missed))
 end

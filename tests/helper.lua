@@ -71,7 +71,8 @@ end
 -- @treturn number its exit status; 128 + N when signal N ended it
 function M.run(command)
   local directory, remove = M.temporary_directory()
-  local status = os.execute(("( exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; %s\n) >%s/out 2>%s/err"):format(command, directory, directory))
+  local status = os.execute(("( exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; %s\n) >%s/out 2>%s/err"):format(
+    command, directory, directory))
   local out, err = M.read(directory .. "/out"), M.read(directory .. "/err")
   remove()
   -- system(3): the exit status in the upper byte, a signal in the lower one

@@ -3,7 +3,7 @@
  * luaprobe.bpf.h: what BPF programs for luaprobe share.
  *
  * LP_EVENTS(events, struct event) declares an event stream once: the buffer, and the type of what is in it, which Lua
- * then knows without being told.
+ * then knows without being told. lp_output(ctx, events, &event, sizeof(event)) sends an event to it.
  */
 #ifndef LUAPROBE_BPF_H
 #define LUAPROBE_BPF_H
@@ -26,6 +26,17 @@
         __uint(key_size, sizeof(__u32));                                                                               \
         __uint(value_size, sizeof(__u32));                                                                             \
     } map SEC(".maps");                                                                                                \
+    __u64 lp_lost_of_##map = 0;                                                                                        \
     event_type *lp_event_of_##map SEC(".luaprobe") __attribute__((used))
+
+/*
+ * Sends an event. One that finds its buffer full is counted here as well as by the buffer, which before Linux 6.0 does
+ * not tell of losses that no later event follows.
+ */
+#define lp_output(ctx, map, data, size)                                                                                \
+    do {                                                                                                               \
+        if (bpf_perf_event_output(ctx, &map, BPF_F_CURRENT_CPU, data, size))                                           \
+            __sync_fetch_and_add(&lp_lost_of_##map, 1);                                                                \
+    } while (0)
 
 #endif

@@ -39,12 +39,14 @@ end
 -- @tparam number map_fd the loaded map's descriptor
 -- @tparam string name for messages
 -- @tparam[opt] number pages per CPU, a power of two
+-- @tparam function refused how many events the programs could not send, as far as they count them
 -- @raise error of stage "events"
-function M.open(map_fd, name, pages)
+function M.open(map_fd, name, pages, refused)
   if pages == 0 then err.misuse("map %s: a buffer has at least one page", name) end
   local ring = err.check(C.lp_ring_open(map_fd, pages or 0))
   local stream = setmetatable({
     name = name,
+    refused = refused,
     pages = C.lp_ring_pages(ring),
     ring = ffi.gc(ring, C.lp_ring_close),
     batch = batch_type(BATCH),
@@ -61,9 +63,10 @@ local function stats(self)
   return raw_stats
 end
 
---- Events that found a buffer full.
+--- Events that found a buffer full. Both the buffers and lp_output in the programs count them; either can know more:
+-- not every program uses it, and before Linux 6.0 the buffers do not tell of the last losses.
 function Stream:lost()
-  return self.ring and tonumber(stats(self).lost) or self.final_lost
+  return self.ring and math.max(tonumber(stats(self).lost), self.refused()) or self.final_lost
 end
 
 --- Events delivered.

@@ -81,7 +81,8 @@ local function read_script(what)
   if what ~= "-" then return find.script(what) end
   local text, reason = io.stdin:read "*a"
   if not text then
-    err.raise { code = "EBADF", stage = "read", message = "standard input cannot be read: " .. (reason or "it is closed") }
+    err.raise { code = "EBADF", stage = "read",
+      message = "standard input cannot be read: " .. (reason or "it is closed") }
   end
   return text, "stdin"
 end

@@ -55,8 +55,12 @@ function Map:stream(opts)
   if self.type ~= PERF_EVENT_ARRAY then err.misuse("map %s of %s has no events", self.name, self.object.name) end
   if not self.open_stream then
     local descriptor = self:info().fd
-    if descriptor < 0 then err.misuse("object %s is not loaded: its map %s has no events yet", self.object.name, self.name) end
-    self.open_stream = events.open(descriptor, self.name, opts.pages or self.pages)
+    if descriptor < 0 then
+      err.misuse("object %s is not loaded: its map %s has no events yet", self.object.name, self.name)
+    end
+    self.open_stream = events.open(descriptor, self.name, opts.pages or self.pages, function()
+      return self.object.data["lp_lost_of_" .. self.name] or 0
+    end)
   elseif opts.pages and opts.pages ~= self.open_stream.pages then
     err.misuse("the buffers of map %s are open since attach, with %d pages: set obj.maps.%s.pages before it",
       self.name, self.open_stream.pages, self.name)

@@ -125,7 +125,9 @@ end
 
 local function from(what)
   if type(what) == "table" and type(what.bytes) == "string" then return what.name or "object", what.bytes end
-  if type(what) ~= "string" then err.misuse("an object is given by name, by path or as {bytes = …}, not as a %s", type(what)) end
+  if type(what) ~= "string" then
+    err.misuse("an object is given by name, by path or as {bytes = …}, not as a %s", type(what))
+  end
   return find.object(what)
 end
 

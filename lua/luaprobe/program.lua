@@ -51,7 +51,7 @@ function Program:open_probe(mechanism)
     err.raise { code = "EINVAL", stage = "attach",
       message = ("%s: program %s: section '%s' does not say what to attach to"):format(
         self.object.name, self.name, self.section),
-      hint = 'name the section like SEC("kprobe/FUNCTION"), SEC("kretprobe/FUNCTION") or SEC("tracepoint/CATEGORY/NAME")' }
+      hint = 'write SEC("kprobe/FUNCTION"), SEC("kretprobe/FUNCTION") or SEC("tracepoint/CATEGORY/NAME")' }
   end
   local handle = C.lp_probe_open(self.parsed, mechanism)
   if handle == nil then

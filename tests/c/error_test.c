@@ -49,8 +49,7 @@ static void a_log_of_one_line_or_none_is_told_too(void **state)
     lp_error_capture();
     say("libbpf: prog 'a': -- BEGIN PROG LOAD LOG --\n%s-- END PROG LOAD LOG --\n", "");
     lp_error_from_libbpf(EINVAL, "load", "x");
-    assert_string_equal(lp_error_last()->message,
-                        "x: the kernel refused program 'a': the verifier gave no reason");
+    assert_string_equal(lp_error_last()->message, "x: the kernel refused program 'a': the verifier gave no reason");
 }
 
 static void without_a_log_libbpfs_last_complaint_is_the_cause(void **state)

@@ -36,9 +36,28 @@ static void targets_and_section_names_mean_the_same(void **state)
 static void malformed_targets_are_refused_with_a_hint(void **state)
 {
     static const char *const texts[] = {
-        "", ":", "/", "kprobe", "kprobe:", "kprobe/", "kprob:f", "kprobes:f", "kprobe:a b", "kprobe:../x", "kprobe:a/b",
-        "tracepoint", "tracepoint:", "tracepoint:sched", "tracepoint:sched:", "tracepoint::x", "tracepoint:a:b:c",
-        "tracepoint:..:x", "tracepoint:sched/../x", "tp", "xdp", "maps",
+        "",
+        ":",
+        "/",
+        "kprobe",
+        "kprobe:",
+        "kprobe/",
+        "kprob:f",
+        "kprobes:f",
+        "kprobe:a b",
+        "kprobe:../x",
+        "kprobe:a/b",
+        "tracepoint",
+        "tracepoint:",
+        "tracepoint:sched",
+        "tracepoint:sched:",
+        "tracepoint::x",
+        "tracepoint:a:b:c",
+        "tracepoint:..:x",
+        "tracepoint:sched/../x",
+        "tp",
+        "xdp",
+        "maps",
     };
     struct lp_target target;
     char longest[400];

@@ -64,7 +64,10 @@ describe("a run", function()
   end)
 
   it("ends at once at the second Ctrl-C", function()
-    local job = attached(script "for _ in object.maps.events:each() do end\nio.stderr:write 'busy\\n'\nwhile true do end")
+    local job = attached(script [[
+      for _ in object.maps.events:each() do end
+      io.stderr:write 'busy\n'
+      while true do end]])
     job.signal(SIGINT)
     assert.is_true(helper.eventually(10, function() return job.err():find "busy" end))
     job.signal(SIGINT)

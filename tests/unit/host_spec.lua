@@ -108,7 +108,8 @@ describe("luaprobe", function()
   end)
 
   it("lets no file take the place of its own modules", function()
-    os.execute(("mkdir -p %s/luaprobe && echo 'print [[trapped]]' >%s/luaprobe/object.lua"):format(directory, directory))
+    os.execute(("mkdir -p %s/luaprobe"):format(directory))
+    helper.write(directory .. "/luaprobe/object.lua", "print 'trapped'")
     local out = helper.run(("LUA_PATH='%s/?.lua' %s -e 'print(type(require [[luaprobe]].open))'"):format(directory,
       helper.luaprobe))
     assert.are.equal("function\n", out)
