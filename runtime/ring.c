@@ -1,15 +1,10 @@
 /*
- * ring.c: the event buffers of a perf event array, one per CPU.
- *
- * The kernel writes records at data_head, we read at data_tail; both only grow, and the buffer's size is a power of
- * two, so their low bits are the places in it (<linux/perf_event.h> documents the page that holds them). A batch
- * hands out pointers into the buffers themselves. Its memory is given back, by moving data_tail, when the next batch
- * is asked for: until then the kernel cannot overwrite it, and counts what finds no room.
+ * ring.c: the event buffers of a perf event array, one per CPU (buffer.c).
  *
  * Nobody is woken per event, since the traced process pays for a wakeup: the kernel wakes us when a buffer is filled
  * to its watermark, and otherwise Lua looks in on a tick (lua/luaprobe/events.lua).
  */
-#include "ring.h"
+#include "buffer.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -28,21 +23,7 @@
 #include "perf_event.h"
 #include "stop.h"
 
-/* perf_event_header.size has 16 bits, and records are padded to 8 bytes. */
-enum { RECORD_MAX = 65536, MAX_PAGES = 16384 };
-
-/* What the kernel writes for bpf_perf_event_output with PERF_SAMPLE_RAW. */
-struct sample_record {
-    struct perf_event_header header;
-    uint32_t size;
-    uint8_t data[];
-};
-
-struct lost_record {
-    struct perf_event_header header;
-    uint64_t id;
-    uint64_t lost;
-};
+enum { MAX_PAGES = 16384 };
 
 struct lp_ring {
     struct lp_buffer *buffers;
@@ -53,70 +34,6 @@ struct lp_ring {
     uint64_t events;
     uint64_t bytes;
 };
-
-int lp_buffer_init(struct lp_buffer *buffer, uint32_t cpu, void *pages, size_t page_size, size_t data_size)
-{
-    *buffer = (struct lp_buffer){
-        .control = pages,
-        .data = (uint8_t *)pages + page_size,
-        .data_size = data_size,
-        .cpu = cpu,
-        .event_fd = -1,
-    };
-    buffer->wrapped = malloc(RECORD_MAX);
-    return buffer->wrapped ? 0 : -ENOMEM;
-}
-
-/*
- * The record at the tail, in one piece. One that runs over the buffer's end is put together in buffer->wrapped; there
- * is at most one between tail and head, since they are never further apart than the buffer's size.
- */
-static const struct perf_event_header *record_at(const struct lp_buffer *buffer, uint64_t tail)
-{
-    size_t place = tail & (buffer->data_size - 1);
-    /* Records are aligned to 8 bytes, so at least the header never wraps. */
-    const struct perf_event_header *record = (const void *)(buffer->data + place);
-    size_t until_end = buffer->data_size - place;
-
-    if (record->size <= until_end)
-        return record;
-    memcpy(buffer->wrapped, record, until_end);
-    memcpy(buffer->wrapped + until_end, buffer->data, record->size - until_end);
-    return (const void *)buffer->wrapped;
-}
-
-void lp_buffer_release(struct lp_buffer *buffer)
-{
-    /* Pairs with the kernel's reading of data_tail: our reads of the records come before. */
-    __atomic_store_n(&buffer->control->data_tail, buffer->tail, __ATOMIC_RELEASE);
-}
-
-int lp_buffer_read(struct lp_buffer *buffer, struct lp_event *events, int max)
-{
-    /* Pairs with the kernel's writing of data_head: the records it counts are there. */
-    uint64_t head = __atomic_load_n(&buffer->control->data_head, __ATOMIC_ACQUIRE);
-    int count = 0;
-
-    while (buffer->tail < head && count < max) {
-        const struct perf_event_header *record = record_at(buffer, buffer->tail);
-
-        if (record->size < sizeof(*record) || record->size > head - buffer->tail) {
-            /* Not a record: the kernel never writes that. Skip what cannot be understood, and say so. */
-            buffer->lost++;
-            buffer->tail = head;
-            break;
-        }
-        if (record->type == PERF_RECORD_SAMPLE) {
-            const struct sample_record *sample = (const void *)record;
-
-            events[count++] = (struct lp_event){sample->data, sample->size, buffer->cpu};
-        } else if (record->type == PERF_RECORD_LOST) {
-            buffer->lost += ((const struct lost_record *)(const void *)record)->lost;
-        }
-        buffer->tail += record->size;
-    }
-    return count;
-}
 
 static int open_event(uint32_t cpu, size_t watermark)
 {
@@ -153,13 +70,36 @@ static uint64_t lost_in(const struct lp_buffer *buffer)
     return buffer->lost;
 }
 
+/* The control page, the records, and a page of zeros: a string in the last record that has no NUL ends there. */
+static size_t mapped_size(size_t data_size, size_t page_size)
+{
+    return page_size + data_size + page_size;
+}
+
 static void buffer_close(struct lp_buffer *buffer, size_t page_size)
 {
     if (buffer->control)
-        munmap(buffer->control, page_size + buffer->data_size);
+        munmap(buffer->control, mapped_size(buffer->data_size, page_size));
     if (buffer->event_fd >= 0)
         close(buffer->event_fd);
     free(buffer->wrapped);
+}
+
+/* NULL and errno on failure. */
+static void *map_pages(int event_fd, size_t data_size, size_t page_size)
+{
+    size_t size = mapped_size(data_size, page_size);
+    void *pages = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int error;
+
+    if (pages == MAP_FAILED)
+        return NULL;
+    if (mmap(pages, page_size + data_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, event_fd, 0) != MAP_FAILED)
+        return pages;
+    error = errno;
+    munmap(pages, size);
+    errno = error;
+    return NULL;
 }
 
 /* Opens one CPU's buffer and enters it into the map. A negative errno; ENODEV when the CPU is offline. */
@@ -172,8 +112,8 @@ static int buffer_open(struct lp_ring *ring, struct lp_buffer *buffer, int map_f
 
     if (event_fd < 0)
         return event_fd;
-    pages = mmap(NULL, ring->page_size + data_size, PROT_READ | PROT_WRITE, MAP_SHARED, event_fd, 0);
-    if (pages == MAP_FAILED) {
+    pages = map_pages(event_fd, data_size, ring->page_size);
+    if (!pages) {
         error = -errno;
         close(event_fd);
         return error;

@@ -1,6 +1,6 @@
-/* ring.h: one CPU's buffer, apart from the kernel, so that tests can write the records. See ring.c. */
-#ifndef LUAPROBE_RING_H
-#define LUAPROBE_RING_H
+/* buffer.h: one CPU's event buffer. See buffer.c. */
+#ifndef LUAPROBE_BUFFER_H
+#define LUAPROBE_BUFFER_H
 
 #include "luaprobe.h"
 

@@ -1,11 +1,11 @@
-/* ring_test.c: a buffer whose records the test writes as the kernel would: order, wrapping, loss, damage. */
+/* buffer_test.c: a buffer whose records the test writes as the kernel would: order, wrapping, loss, damage. */
 #include "test.h"
 
 #include <linux/perf_event.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ring.h"
+#include "buffer.h"
 
 enum { PAGE = 4096, SIZE = 4096, HEADER = 12 /* the header and the sample's own size */ };
 
