@@ -24,13 +24,30 @@ function(prefer_static name result)
   endif()
 endfunction()
 
-add_library(luaprobe_dependencies INTERFACE)
+include(CheckCSourceCompiles)
+
+# Links libelf from its archive if that is whole: Debian 13's refers to functions that are in no archive it ships.
+function(check_static_libelf libraries)
+  set(CMAKE_REQUIRED_LIBRARIES ${libraries})
+  check_c_source_compiles("#include <libelf.h>
+    int main(void) { return elf_end(elf_begin(0, ELF_C_READ, 0)); }" STATIC_LIBELF_WORKS)
+endfunction()
+
 # libelf's list holds what it uses itself (zlib, on newer systems zstd); the order is the linker's.
-set(names ${LIBBPF_LIBRARIES} ${LIBELF_STATIC_LIBRARIES} ${ZLIB_LIBRARIES})
-foreach(name IN LISTS names)
+foreach(name IN LISTS LIBELF_STATIC_LIBRARIES)
   prefer_static(${name} library)
-  target_link_libraries(luaprobe_dependencies INTERFACE ${library})
+  list(APPEND libelf ${library})
 endforeach()
+check_static_libelf("${libelf}")
+if(NOT STATIC_LIBELF_WORKS)
+  message(STATUS "libelf.a cannot be linked: luaprobe will need libelf.so where it runs")
+  set(libelf elf)
+endif()
+
+add_library(luaprobe_dependencies INTERFACE)
+prefer_static(bpf libbpf)
+prefer_static(z zlib)
+target_link_libraries(luaprobe_dependencies INTERFACE ${libbpf} ${libelf} ${zlib})
 
 # All of LuaJIT is kept, also what only the C modules of other packages call.
 add_library(luaprobe_luajit INTERFACE)
