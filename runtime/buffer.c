@@ -88,7 +88,9 @@ int lp_buffer_read(struct lp_buffer *buffer, struct lp_event *events, int max)
 
             events[count++] = (struct lp_event){sample->data, sample->size, buffer->cpu};
         } else if (record->type == PERF_RECORD_LOST) {
-            buffer->lost += ((const struct lost_record *)(const void *)record)->lost;
+            const struct lost_record *loss = (const void *)record;
+
+            buffer->lost += loss->lost;
         }
         buffer->tail += record->size;
     }

@@ -97,12 +97,25 @@ static int push_host(lua_State *lua, int argc, char **argv)
     return 0;
 }
 
+/*
+ * Runs at every exit, also at a script's os.exit: what could not be written to standard output is a failure. A reader
+ * that went away is not.
+ */
+static void check_output(void)
+{
+    errno = 0;
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || errno == EPIPE)
+        return;
+    fprintf(stderr, "luaprobe: standard output cannot be written: %s\n", strerror(errno ? errno : EIO));
+    _exit(EXIT_FAILURE);
+}
+
 int main(int argc, char **argv)
 {
     int status = EXIT_FAILURE;
     lua_State *lua;
 
-    if (!claim_standard_descriptors())
+    if (!claim_standard_descriptors() || atexit(check_output) != 0)
         return EXIT_FAILURE;
     /* `luaprobe opensnoop | head` shall end quietly even if the parent ignores SIGPIPE. */
     (void)signal(SIGPIPE, SIG_DFL);
@@ -119,10 +132,5 @@ int main(int argc, char **argv)
         fprintf(stderr, "luaprobe: %s\n", lua_tostring(lua, -1));
     /* Runs the finalizers: whatever is still attached is detached here. */
     lua_close(lua);
-    errno = 0;
-    if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE && status == EXIT_SUCCESS) {
-        fprintf(stderr, "luaprobe: standard output cannot be written: %s\n", strerror(errno ? errno : EIO));
-        return EXIT_FAILURE;
-    }
     return status;
 }

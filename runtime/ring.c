@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -228,6 +229,9 @@ int lp_ring_wait(struct lp_ring *ring, int timeout_ms)
     if (fflush(stdout) != 0 || ferror(stdout)) {
         int error = errno;
 
+        /* What cannot be written is told once: at exit there shall be nothing left to complain of. */
+        __fpurge(stdout);
+        clearerr(stdout);
         if (error == EPIPE) {
             lp_stop_output_closed();
             return 0;

@@ -105,10 +105,14 @@ function M.new(name, description)
   if type(name) ~= "string" or type(description) ~= "string" then
     err.misuse("lp.cli takes the tool's name and its description")
   end
-  local parser = argparse(name, description):usage_max_width(100):help_max_width(100)
+  local parser = argparse(name, description):add_help(false):usage_max_width(100):help_max_width(100)
   function parser.error(_, message)
     M.usage_error(("%s: %s\n%s\nTry '%s --help'."):format(name, message, parser:get_usage(), name))
   end
+  parser:flag("-h --help", "Show this help message and exit."):action(function()
+    io.stdout:write(parser:get_help(), "\n")
+    os.exit(0, true)
+  end)
   add_standard_options(parser)
   return setmetatable({ parser = parser }, Cli)
 end

@@ -113,6 +113,7 @@ describe("a run", function()
       .. "timeout 20 %s opensnoop -c cat >/dev/full; status=$?; kill $!; exit $status"):format(helper.luaprobe))
     assert.are.equal(1, status)
     assert.is_truthy(err:find "standard output cannot be written: No space left on device", err)
+    assert.are.equal(1, select(2, err:gsub("cannot be written", "")))
   end)
 
   it("does not mind a closed standard input or error", function()

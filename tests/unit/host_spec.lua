@@ -84,6 +84,8 @@ describe("luaprobe", function()
   it("fails when standard output cannot be written", function()
     fails("-e 'print(5)' >/dev/full", 1, "standard output cannot be written", "No space left")
     fails("-e 'print(5)' >&-", 1, "standard output cannot be written")
+    fails("-e 'print(5) os.exit(0)' >/dev/full", 1, "standard output cannot be written")
+    fails("opensnoop --help >/dev/full", 1, "standard output cannot be written")
     local _, _, status = run "-e 'x = 1' >&-"
     assert.are.equal(0, status)
   end)
