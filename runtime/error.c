@@ -143,6 +143,7 @@ void lp_error_capture(void)
     free(captured);
     captured = NULL;
     captured_size = 0;
+    last.log = NULL;
     libbpf_set_print(collect);
 }
 

@@ -23,14 +23,14 @@ local batch_type = ffi.typeof "struct lp_event[?]"
 local raw_stats = ffi.new "struct lp_ring_stats"
 local open_streams = setmetatable({}, { __mode = "k" })
 local duration -- nanoseconds that loops may last, or nil
+local deadline -- when they end, once the first has begun
 
 --- Limits the time that event loops last, counted from the first one's start.
 -- @tparam number seconds
 function M.set_duration(seconds)
-  duration = seconds * 1e9
+  duration, deadline = seconds * 1e9, nil
 end
 
-local deadline
 local function start_clock()
   if duration and not deadline then deadline = tonumber(C.lp_time_monotonic()) + duration end
 end

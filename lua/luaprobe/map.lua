@@ -6,7 +6,13 @@ local err = require "luaprobe.error"
 local events = require "luaprobe.events"
 
 local Map = {}
-Map.__index = Map
+
+-- `map.lost`: events that found a buffer full, of all CPUs.
+function Map.__index(self, key)
+  if key ~= "lost" then return Map[key] end
+  local stream = rawget(self, "open_stream")
+  return stream and stream:lost() or rawget(self, "final_lost") or 0
+end
 
 local PERF_EVENT_ARRAY = 4 -- BPF_MAP_TYPE_PERF_EVENT_ARRAY
 
@@ -83,14 +89,11 @@ function Map:each(opts)
   return self:stream(opts):each(self.object.types, type, opts.max_delay)
 end
 
---- Events that found a buffer full, of all CPUs.
-function Map:lost()
-  return self.open_stream and self.open_stream:lost() or 0
-end
-
+--- Closes the event buffers; `lost` stays.
 function Map:close_stream()
-  if self.open_stream then self.open_stream:close() end
-  self.open_stream = nil
+  if not self.open_stream then return end
+  self.open_stream:close()
+  self.final_lost, self.open_stream = self.open_stream:lost(), nil
 end
 
 function Map:__tostring()

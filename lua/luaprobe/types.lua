@@ -20,7 +20,12 @@ local NUMBERS = { struct = 4, union = 5, enum = 6, typedef = 8, datasec = 15 }
 local INT_SIGNED, INT_BOOL = 1, 4 -- BTF_INT_*
 
 local Types = {}
-Types.__index = Types
+
+-- `types["struct event"]` is types:find "struct event".
+function Types.__index(self, key)
+  if Types[key] ~= nil then return Types[key] end
+  return type(key) == "string" and Types.find(self, key) or nil
+end
 
 local raw_type = ffi.new "struct lp_type"
 local raw_member = ffi.new "struct lp_member"
@@ -236,7 +241,7 @@ end
 
 --- Makes every later use a misuse instead of a look into freed memory.
 function Types:close()
-  self.btf = nil
+  self.btf = false
 end
 
 local M = {}
@@ -244,7 +249,7 @@ local M = {}
 --- The types of one object.
 -- @param btf the `struct btf *` of an open object; nil when it has none: then no type is found
 function M.new(btf)
-  return setmetatable({ btf = btf, by_id = {}, empty = btf == nil }, Types)
+  return setmetatable({ btf = btf or false, by_id = {}, empty = btf == nil }, Types)
 end
 
 return M
