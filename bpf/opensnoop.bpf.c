@@ -8,11 +8,9 @@
  */
 #include <linux/fcntl.h>
 #include <linux/openat2.h>
-#include <linux/ptrace.h>
 
 #include "filter.bpf.h"
-#include "luaprobe.bpf.h"
-#include <bpf/bpf_tracing.h>
+#include "probe.bpf.h"
 
 #define PATH_SIZE 4096 /* PATH_MAX: 4,095 bytes and the NUL */
 

@@ -83,6 +83,33 @@ fail:
     return error;
 }
 
+int lp_bytes_read_stream(int fd, struct lp_bytes *out)
+{
+    size_t capacity = 1 << 16;
+    size_t size = 0;
+    ssize_t got = 0;
+    char *data = malloc(capacity);
+
+    while (data && (got = read_fully(fd, data + size, capacity - size - 1)) > 0) {
+        char *larger;
+
+        size += (size_t)got;
+        if (size + 1 < capacity)
+            continue;
+        larger = realloc(data, capacity *= 2);
+        if (!larger)
+            free(data);
+        data = larger;
+    }
+    if (!data || got < 0) {
+        free(data);
+        return got < 0 ? (int)got : -ENOMEM;
+    }
+    data[size] = '\0';
+    *out = (struct lp_bytes){data, size};
+    return 0;
+}
+
 void lp_bytes_free(struct lp_bytes *bytes)
 {
     free((void *)bytes->data);

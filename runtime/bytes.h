@@ -13,4 +13,7 @@ struct lp_embedded {
 /* Ends with an entry whose name is NULL. */
 extern const struct lp_embedded lp_embedded_files[];
 
+/* Reads to the end of a file whose size is not known beforehand, as in /proc and tracefs; a NUL follows the bytes. */
+int lp_bytes_read_stream(int fd, struct lp_bytes *out);
+
 #endif

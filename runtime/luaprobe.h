@@ -18,7 +18,7 @@
 /* ---- versions ------------------------------------------------------------------------------------------------- */
 
 /* Goes up whenever a declaration below changes; cdef.lua refuses a host that was compiled with another number. */
-enum { LP_ABI = 1 };
+enum { LP_ABI = 2 };
 int lp_abi(void);
 const char *lp_version(void);
 const char *lp_version_libbpf(void);
@@ -67,6 +67,7 @@ struct btf;
 struct lp_program {
     const char *name;
     const char *section; /* "kprobe/do_sys_openat2" */
+    uint32_t type;       /* BPF_PROG_TYPE_* */
     bool autoload;       /* lp_object_load will load it */
     int fd;              /* -1 before lp_object_load */
 };
@@ -132,34 +133,168 @@ bool lp_btf_enumerator(const struct btf *btf, uint32_t id, uint32_t i, struct lp
 /* The id of a type by kind and name; 0 when there is none. */
 uint32_t lp_btf_find(const struct btf *btf, uint32_t kind, const char *name);
 
-/* ---- probe: one attachment ------------------------------------------------------------------------------------ */
+/* ---- target: what to probe ------------------------------------------------------------------------------------ */
 
-enum lp_kind { LP_KPROBE = 1, LP_KRETPROBE, LP_TRACEPOINT };
-
-/* What a target string says: "kprobe:do_sys_openat2", "tracepoint:syscalls:sys_enter_openat". */
-struct lp_target {
-    int kind;          /* enum lp_kind */
-    char category[64]; /* of a tracepoint */
-    char name[128];    /* the function, or the tracepoint */
-    char text[256];    /* the target as users write it */
+enum lp_kind {
+    LP_KPROBE = 1,
+    LP_KRETPROBE,
+    LP_KSYSCALL,
+    LP_KRETSYSCALL,
+    LP_UPROBE,
+    LP_URETPROBE,
+    LP_USDT,
+    LP_TRACEPOINT,
+    LP_RAW_TRACEPOINT,
+    LP_BTF_TRACEPOINT,
+    LP_FENTRY,
+    LP_FEXIT,
+    LP_PROFILE,
+    LP_SOFTWARE,
+    LP_HARDWARE,
+    LP_SECTION /* whatever else libbpf attaches by a section's name */
 };
 
-/* Parses a target, or a program's section name ("kprobe/do_sys_openat2", "tp/syscalls/sys_enter_openat"). */
+/*
+ * What a target says: "kprobe:vfs_read+8", "uprobe:libc:malloc", "tracepoint:sched:sched_switch", "profile:hz:99".
+ * Fields that a kind has no use for are empty or 0.
+ */
+struct lp_target {
+    int kind;           /* enum lp_kind */
+    bool returns;       /* the probe is at the function's return */
+    bool wildcard;      /* name or category is a pattern: *, ?, [abc] */
+    char word[16];      /* the kind as users write it: "kprobe" */
+    char category[128]; /* a tracepoint's category, a function's module, a USDT probe's provider */
+    char path[1024];    /* the binary: a path, or the name of a library or program */
+    char name[512];     /* the function, tracepoint or counter; "" when the offset alone says where */
+    uint64_t offset; /* bytes behind the function's start; without a name a kernel address or an offset in the file */
+    uint64_t period; /* of profile N in the unit that name says; of counters events, 0: the default */
+    char text[2048]; /* the target as users write it */
+};
+
+/* Parses a target, or a program's section name ("kprobe/vfs_read", "tp/sched/sched_switch"). */
 int lp_target_parse(const char *text, struct lp_target *out);
+
+/* ---- probe: one attachment ------------------------------------------------------------------------------------ */
 
 struct lp_probe;
 
+struct lp_probe_options {
+    /*
+     * "auto", or "link" (perf event + BPF link, Linux 5.15), "perf" (perf event + ioctl), "legacy" (tracefs event +
+     * perf event + ioctl), "multi" (one BPF link for many functions; kernel: 5.18, user space: 6.6), "tracing" (BPF
+     * link of raw_tracepoint, tp_btf, fentry, fexit), "libbpf" (as libbpf does it).
+     */
+    const char *mechanism;
+    int pid;            /* uprobes, USDT and perf events of one process; 0: of all */
+    uint32_t maxactive; /* calls that a kretprobe can follow at once; 0: the kernel's choice. Only "legacy" has it */
+    bool has_cookie;
+    uint64_t cookie;              /* what bpf_get_attach_cookie returns (Linux 5.15) */
+    const char *const *functions; /* "multi": the kernel's functions that a wildcard stands for */
+    const uint64_t *offsets;      /* "multi": the same of user space, as offsets in the file */
+    uint32_t count;               /* how many */
+};
+
 /*
- * Opens the kernel's side of a probe (a perf event): after it the function or tracepoint is known to exist, and no
- * program runs yet. `mechanism` is "auto", "link" (perf event + BPF link, Linux 5.15) or "perf" (perf event + ioctl).
+ * Opens the kernel's side of a probe: after it the target is known to exist as far as the mechanism can tell, and no
+ * program runs yet. A uprobe's target has a path that can be opened and the offset in that file, see lp_binary_resolve.
  */
-struct lp_probe *lp_probe_open(const struct lp_target *target, const char *mechanism);
-/* Binds a loaded program to it; from then on the program runs. */
-int lp_probe_attach(struct lp_probe *probe, int program_fd);
-/* The mechanism in use; with "auto" it is settled by lp_probe_attach. */
+struct lp_probe *lp_probe_open(const struct lp_target *target, const struct lp_probe_options *options);
+/* Lets the object's i-th program, which must be loaded, run there; also again after lp_probe_stop. */
+int lp_probe_start(struct lp_probe *probe, struct lp_object *object, int i);
+/* After it the program does not run there any more. */
+int lp_probe_stop(struct lp_probe *probe);
+/* The mechanism in use; with "auto" it is settled by lp_probe_start. */
 const char *lp_probe_mechanism(const struct lp_probe *probe);
+
+struct lp_probe_counts {
+    int64_t hits;   /* how often the program ran there; -1 when nothing counts that, see lp_stats_enable */
+    int64_t missed; /* how often it did not, though it should have; -1 when the kernel does not tell */
+};
+void lp_probe_counts(const struct lp_probe *probe, struct lp_probe_counts *out);
+/*
+ * Detaches many, at the cost of few: the kernel's grace periods are waited for side by side. `counts` has room for the
+ * final counts of each.
+ */
+void lp_probe_close_all(struct lp_probe *const *probes, uint32_t count, struct lp_probe_counts *counts);
 /* Detaches. */
 void lp_probe_close(struct lp_probe *probe);
+/* Lets the kernel count the runs of all BPF programs of this machine as long as this process lives (Linux 5.8). */
+int lp_stats_enable(void);
+/* Removes the tracefs events of luaprobe processes that are gone. Returns how many. */
+int lp_legacy_sweep(void);
+
+/* ---- binary: programs and libraries, as uprobes see them ------------------------------------------------------ */
+
+struct lp_binary;
+
+/* Opens an ELF file of this machine's processor. */
+struct lp_binary *lp_binary_open(const char *path);
+void lp_binary_close(struct lp_binary *binary);
+/*
+ * The offset in the file of a function: from .symtab, .dynsym and the debug file of its build-id; "name@VERSION" is one
+ * version of it, "name" the default one.
+ */
+int lp_binary_resolve(struct lp_binary *binary, const char *symbol, uint64_t *offset);
+/* Whether an offset in the file is one of instructions: 0, or why not. */
+int lp_binary_check(const struct lp_binary *binary, uint64_t offset);
+/* Whether the Go compiler made it, whose stacks a uretprobe breaks. */
+bool lp_binary_is_go(const struct lp_binary *binary);
+
+struct lp_binary_function {
+    const char *name;
+    uint64_t offset; /* in the file */
+    uint64_t size;
+};
+
+/* The functions, by name; false past the last one. Begin with *position 0. */
+bool lp_binary_function(struct lp_binary *binary, uint64_t *position, struct lp_binary_function *out);
+
+struct lp_usdt {
+    char provider[128];
+    char name[128];
+    char arguments[256]; /* as the note has them: "-4@%edi 8@%rsi" */
+    uint64_t offset;     /* in the file */
+};
+
+/* The USDT probes, in the order of their notes; false past the last one. Begin with *position 0. */
+bool lp_binary_usdt(struct lp_binary *binary, uint64_t *position, struct lp_usdt *out);
+
+/*
+ * The path of a program or library by a short name ("libc", "libc.so.6", "bash") or a path; with a pid as that process
+ * has it mapped, in its own mount namespace.
+ */
+int lp_library_find(const char *name, int pid, char *path, size_t size);
+
+/* ---- kallsyms: the kernel's functions ------------------------------------------------------------------------- */
+
+struct lp_kallsyms;
+
+struct lp_kernel_symbol {
+    const char *name;
+    const char *module; /* "" for the kernel proper */
+    uint64_t address;   /* 0 where the kernel hides it (kptr_restrict) */
+};
+
+/* Reads /proc/kallsyms, or another file like it when path is not NULL. */
+struct lp_kallsyms *lp_kallsyms_open(const char *path);
+void lp_kallsyms_close(struct lp_kallsyms *kallsyms);
+/*
+ * The next function from *position on whose name and module (NULL or "": any) match the patterns (*, ?, [abc]), by
+ * address; false when there is none. Begin with *position 0.
+ */
+bool lp_kallsyms_next(const struct lp_kallsyms *kallsyms, const char *pattern, const char *module, uint64_t *position,
+                      struct lp_kernel_symbol *out);
+/* The function that an address lies in, or follows. */
+bool lp_kallsyms_at(const struct lp_kallsyms *kallsyms, uint64_t address, struct lp_kernel_symbol *out);
+/* Up to `max` (16 at most) names that differ from the given one by few letters, the nearest first; how many. */
+int lp_kallsyms_nearest(const struct lp_kallsyms *kallsyms, const char *name, const char **out, int max);
+bool lp_glob_matches(const char *pattern, const char *text);
+/*
+ * A whole file of tracefs ("available_events") or debugfs ("kprobes/blacklist"), mounted or not. A negative errno when
+ * it cannot be read.
+ */
+int lp_tracefs_read(const char *file, struct lp_bytes *out);
+int lp_debugfs_read(const char *file, struct lp_bytes *out);
 
 /* ---- ring: the event buffers of a perf event array ------------------------------------------------------------ */
 
@@ -206,9 +341,9 @@ void lp_ring_close(struct lp_ring *ring);
 
 /*
  * Makes the next SIGINT or SIGTERM a request to end the event loop instead of the process. The one after it has its
- * default action again.
+ * default action again. False when that was so already.
  */
-void lp_stop_catch(void);
+bool lp_stop_catch(void);
 /* The signal that asked, SIGPIPE when standard output's reader is gone, or 0. */
 int lp_stop_pending(void);
 /* Gives both signals their default action back, once the loop is over. */

@@ -9,12 +9,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "btf_check.h"
 #include "error.h"
-
-struct lp_object {
-    struct bpf_object *bpf;
-    char *name;
-};
+#include "object.h"
 
 /* What readelf -h calls the machine, for the objects that people confuse with BPF ones. */
 static const char *machine_name(uint16_t machine)
@@ -69,7 +66,7 @@ struct lp_object *lp_object_open(const char *name, const void *data, size_t size
     LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = name);
     struct lp_object *object;
 
-    if (check_elf(name, data, size) != 0)
+    if (check_elf(name, data, size) != 0 || lp_btf_check(name, data, size) != 0)
         return NULL;
     object = calloc(1, sizeof(*object));
     if (object)
@@ -131,21 +128,10 @@ void lp_object_close(struct lp_object *object)
 {
     if (!object)
         return;
+    lp_object_close_variants(object);
     bpf_object__close(object->bpf);
     free(object->name);
     free(object);
-}
-
-static struct bpf_program *program_at(const struct lp_object *object, int i)
-{
-    struct bpf_program *program;
-
-    bpf_object__for_each_program(program, object->bpf)
-    {
-        if (i-- == 0)
-            return program;
-    }
-    return NULL;
 }
 
 static struct bpf_map *map_at(const struct lp_object *object, int i)
@@ -158,35 +144,6 @@ static struct bpf_map *map_at(const struct lp_object *object, int i)
             return map;
     }
     return NULL;
-}
-
-/* libbpf's functions return the descriptor or a negative error, which also stands for "not loaded". */
-static int fd_or_none(int fd)
-{
-    return fd < 0 ? -1 : fd;
-}
-
-bool lp_object_program(struct lp_object *object, int i, struct lp_program *out)
-{
-    struct bpf_program *program = program_at(object, i);
-
-    if (!program)
-        return false;
-    out->name = bpf_program__name(program);
-    out->section = bpf_program__section_name(program);
-    out->autoload = bpf_program__autoload(program);
-    out->fd = fd_or_none(bpf_program__fd(program));
-    return true;
-}
-
-int lp_object_autoload(struct lp_object *object, int i, bool on)
-{
-    struct bpf_program *program = program_at(object, i);
-    int error = program ? bpf_program__set_autoload(program, on) : -ENOENT;
-
-    if (error)
-        return lp_error_set(-error, "load", "%s: autoload of program %d: %s", object->name, i, strerror(-error));
-    return 0;
 }
 
 /*
@@ -219,7 +176,7 @@ bool lp_object_map(struct lp_object *object, int i, struct lp_map *out)
         .key_size = bpf_map__key_size(map),
         .value_size = bpf_map__value_size(map),
         .max_entries = bpf_map__max_entries(map),
-        .fd = fd_or_none(bpf_map__fd(map)),
+        .fd = bpf_map__fd(map) < 0 ? -1 : bpf_map__fd(map),
     };
     if (bpf_map__is_internal(map)) {
         out->datasec = datasec_name(map);

@@ -7,13 +7,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A perf event of every process on one CPU; a descriptor or a negative errno. */
-static inline int lp_perf_event_open(struct perf_event_attr *attr, int cpu)
+/* A perf event of one process (pid -1: all) on one CPU (-1: all); a descriptor or a negative errno. */
+static inline int lp_perf_event_open(struct perf_event_attr *attr, int pid, int cpu)
 {
     int fd;
 
     attr->size = sizeof(*attr);
-    fd = (int)syscall(SYS_perf_event_open, attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+    fd = (int)syscall(SYS_perf_event_open, attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
 

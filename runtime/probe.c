@@ -1,129 +1,291 @@
-/* probe.c: one attachment: opened, bound to a program by some mechanism, closed. */
+/* probe.c: one attachment, as a kind of probe and a mechanism make it. */
 #include "probe.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <linux/perf_event.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "error.h"
 
-/* BPF_LINK_CREATE on a perf event: Linux 5.15; EINVAL before. */
-static int attach_link(struct lp_probe *probe, int program_fd)
-{
-    int fd = bpf_link_create(program_fd, probe->event_fd, BPF_PERF_EVENT, NULL);
+static const struct lp_mechanism *const probe_mechanisms[] = {&lp_link, &lp_perf_ioctl, &lp_legacy, &lp_multi, NULL};
+static const struct lp_mechanism *const event_mechanisms[] = {&lp_link, &lp_perf_ioctl, NULL};
+static const struct lp_mechanism *const tracing_mechanisms[] = {&lp_tracing, NULL};
+static const struct lp_mechanism *const libbpf_mechanisms[] = {&lp_libbpf, NULL};
+static const struct lp_mechanism *const all_mechanisms[] = {&lp_link,    &lp_perf_ioctl, &lp_legacy, &lp_multi,
+                                                            &lp_tracing, &lp_libbpf,     NULL};
 
-    if (fd < 0)
-        return fd;
-    probe->link_fd = fd;
-    return 0;
-}
-
-static int attach_perf(struct lp_probe *probe, int program_fd)
-{
-    return ioctl(probe->event_fd, PERF_EVENT_IOC_SET_BPF, program_fd) == 0 ? 0 : -errno;
-}
-
-/* The best first: "auto" tries them in this order. */
-static const struct lp_mechanism mechanisms[] = {
-    {"link", attach_link},
-    {"perf", attach_perf},
-};
-enum { MECHANISMS = sizeof(mechanisms) / sizeof(mechanisms[0]) };
-
-static const struct {
-    int kind;
-    int (*open)(struct lp_probe *probe);
-} kinds[] = {
-    {LP_KPROBE, lp_kprobe_open},
-    {LP_KRETPROBE, lp_kprobe_open},
-    {LP_TRACEPOINT, lp_tracepoint_open},
+static const struct lp_kind_ops kinds[] = {
+    {LP_KPROBE, probe_mechanisms, lp_kprobe_attr, lp_kprobe_explain, false},
+    {LP_KRETPROBE, probe_mechanisms, lp_kprobe_attr, lp_kprobe_explain, false},
+    {LP_KSYSCALL, probe_mechanisms, lp_kprobe_attr, lp_kprobe_explain, false},
+    {LP_KRETSYSCALL, probe_mechanisms, lp_kprobe_attr, lp_kprobe_explain, false},
+    {LP_UPROBE, probe_mechanisms, lp_uprobe_attr, lp_uprobe_explain, false},
+    {LP_URETPROBE, probe_mechanisms, lp_uprobe_attr, lp_uprobe_explain, false},
+    {LP_TRACEPOINT, event_mechanisms, lp_tracepoint_attr, lp_event_explain, false},
+    {LP_PROFILE, event_mechanisms, lp_counter_attr, lp_event_explain, true},
+    {LP_SOFTWARE, event_mechanisms, lp_counter_attr, lp_event_explain, true},
+    {LP_HARDWARE, event_mechanisms, lp_counter_attr, lp_event_explain, true},
+    {LP_RAW_TRACEPOINT, tracing_mechanisms, NULL, NULL, false},
+    {LP_BTF_TRACEPOINT, tracing_mechanisms, NULL, NULL, false},
+    {LP_FENTRY, tracing_mechanisms, NULL, NULL, false},
+    {LP_FEXIT, tracing_mechanisms, NULL, NULL, false},
+    {LP_USDT, libbpf_mechanisms, NULL, NULL, false},
+    {LP_SECTION, libbpf_mechanisms, NULL, NULL, false},
 };
 
-/* NULL in *out for "auto". */
-static int find_mechanism(const char *name, const struct lp_mechanism **out)
+static const struct lp_kind_ops *find_kind(int kind)
 {
-    *out = NULL;
-    if (strcmp(name, "auto") == 0)
-        return 0;
-    for (size_t i = 0; i < MECHANISMS; i++) {
-        if (strcmp(name, mechanisms[i].name) == 0) {
-            *out = &mechanisms[i];
-            return 0;
-        }
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (kinds[i].kind == kind)
+            return &kinds[i];
     }
-    lp_error_set(EINVAL, "attach", "there is no attach mechanism '%s'", name);
-    lp_error_hint("the mechanisms are auto, link and perf");
+    return NULL;
+}
+
+static const struct lp_mechanism *find_mechanism(const struct lp_mechanism *const *list, const char *name)
+{
+    for (; *list; list++) {
+        if (strcmp((*list)->name, name) == 0)
+            return *list;
+    }
+    return NULL;
+}
+
+/* The mechanism that the caller named. */
+static int take_named(struct lp_probe *probe, const char *name)
+{
+    probe->mechanism = find_mechanism(probe->kind->mechanisms, name);
+    if (probe->mechanism)
+        return 0;
+    if (find_mechanism(all_mechanisms, name))
+        lp_error_set(EINVAL, "attach", "%s: mechanism %s does not attach this kind of probe", probe->target.text, name);
+    else
+        lp_error_set(EINVAL, "attach", "%s: there is no attach mechanism '%s'", probe->target.text, name);
+    lp_error_hint("the mechanisms are auto, link, perf, legacy and multi (kprobes and uprobes), tracing and libbpf");
     return -EINVAL;
 }
 
-static int open_kind(struct lp_probe *probe)
+/* Whether the mechanism can do what the options ask for; an error with the reason if not. */
+static int check_options(const struct lp_probe *probe, const struct lp_mechanism *mechanism)
 {
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (kinds[i].kind == probe->target.kind)
-            return kinds[i].open(probe);
+    const struct lp_probe_options *options = &probe->options;
+
+    if (options->maxactive > 0 && (mechanism != &lp_legacy || !probe->target.returns)) {
+        lp_error_set(EINVAL, "attach", "%s: maxactive is for kretprobes by mechanism legacy", probe->target.text);
+        lp_error_hint("leave maxactive out, or use mechanism auto or legacy");
+        return -EINVAL;
     }
-    return lp_error_set(EINVAL, "attach", "%s: no such kind of probe", probe->target.text);
+    if (options->has_cookie && (mechanism == &lp_perf_ioctl || mechanism == &lp_legacy)) {
+        lp_error_set(EOPNOTSUPP, "attach", "%s: mechanism %s has no cookies", probe->target.text, mechanism->name);
+        lp_error_hint("cookies need Linux 5.15 and mechanism link, or multi");
+        return -EOPNOTSUPP;
+    }
+    return 0;
 }
 
-struct lp_probe *lp_probe_open(const struct lp_target *target, const char *mechanism)
+/* The best mechanism that this kernel has for the probe as it is asked for; the last one's reason if there is none. */
+static int take_best(struct lp_probe *probe)
+{
+    int error = 0;
+
+    for (const struct lp_mechanism *const *next = probe->kind->mechanisms; *next; next++) {
+        /* Several functions at once are for multi, and a single one for the others. */
+        if ((*next == &lp_multi) != (probe->options.count > 0))
+            continue;
+        error = check_options(probe, *next);
+        if (error == 0 && (!(*next)->available || (*next)->available(probe))) {
+            probe->mechanism = *next;
+            return 0;
+        }
+    }
+    if (error)
+        return error;
+    probe->mechanism = probe->kind->mechanisms[0]; /* its open says what is missing */
+    return 0;
+}
+
+struct lp_probe *lp_probe_open(const struct lp_target *target, const struct lp_probe_options *options)
 {
     struct lp_probe *probe = malloc(sizeof(*probe));
+    int error;
 
     if (!probe) {
         lp_error_set(ENOMEM, "attach", "%s: no memory", target->text);
         return NULL;
     }
-    *probe = (struct lp_probe){.target = *target, .event_fd = -1, .link_fd = -1};
-    if (find_mechanism(mechanism, &probe->mechanism) == 0 && open_kind(probe) == 0)
+    *probe = (struct lp_probe){.target = *target, .options = *options, .program_fd = -1, .link_fd = -1};
+    probe->kind = find_kind(target->kind);
+    if (!probe->kind) {
+        lp_error_set(EINVAL, "attach", "%s: no such kind of probe", target->text);
+        goto fail;
+    }
+    probe->automatic = strcmp(options->mechanism, "auto") == 0;
+    if (probe->automatic)
+        error = take_best(probe);
+    else
+        error = take_named(probe, options->mechanism);
+    if (error == 0)
+        error = check_options(probe, probe->mechanism);
+    if (error == 0 && probe->mechanism->open(probe) == 0)
         return probe;
+
+fail:
     lp_probe_close(probe);
     return NULL;
 }
 
-int lp_probe_attach(struct lp_probe *probe, int program_fd)
+int lp_probe_refused(const struct lp_probe *probe, const char *mechanism, int error)
 {
-    const struct lp_mechanism *first = probe->mechanism ? probe->mechanism : &mechanisms[0];
-    const struct lp_mechanism *last = probe->mechanism ? probe->mechanism : &mechanisms[MECHANISMS - 1];
-    int error = 0;
-
-    for (const struct lp_mechanism *mechanism = first; mechanism <= last; mechanism++) {
-        error = mechanism->attach(probe, program_fd);
-        if (error == 0) {
-            probe->mechanism = mechanism;
-            return 0;
-        }
-        /* Only "the kernel does not know this mechanism" is a reason to try the next one. */
-        if (error != -EINVAL)
-            break;
-    }
     lp_error_set(-error, "attach", "%s: the kernel refused the program (mechanism %s): %s", probe->target.text,
-                 probe->mechanism ? probe->mechanism->name : "auto", strerror(-error));
-    if (error == -EINVAL && probe->mechanism == &mechanisms[0])
+                 mechanism, strerror(-error));
+    if (error == -EINVAL && probe->mechanism == &lp_link)
         lp_error_hint("mechanism link needs Linux 5.15, and the program the type that the target asks for; "
                       "mechanism auto takes what this kernel has");
+    else if (error == -EEXIST)
+        lp_error_hint("does it run there already? Detach that probe first");
     else if (error == -EINVAL)
-        lp_error_hint("is the program of the type that this target asks for?");
+        lp_error_hint("is the program of the type that this kind of target asks for?");
     else if (error == -EPERM || error == -EACCES)
         lp_error_hint_permission();
     return error;
 }
 
+/* What the kernel counted for the program so far. */
+static void program_counts(int program_fd, uint64_t *runs, uint64_t *missed)
+{
+    struct bpf_prog_info info = {0};
+    uint32_t size = sizeof(info);
+
+    *runs = *missed = 0;
+    if (program_fd < 0 || bpf_obj_get_info_by_fd(program_fd, &info, &size) != 0)
+        return;
+    *runs = info.run_cnt;
+    *missed = info.recursion_misses;
+}
+
+int lp_probe_start(struct lp_probe *probe, struct lp_object *object, int program)
+{
+    bool first = probe->program_fd < 0;
+    int error = probe->mechanism->start(probe, object, program);
+
+    /* That the kernel does not know the mechanism is the only reason to try the next one. */
+    if (error == -EINVAL && probe->automatic && probe->mechanism->older) {
+        probe->mechanism = probe->mechanism->older;
+        error = probe->mechanism->start(probe, object, program);
+    }
+    if (error == 0 && first)
+        program_counts(probe->program_fd, &probe->runs_before, &probe->missed_before);
+    return error;
+}
+
+int lp_probe_stop(struct lp_probe *probe)
+{
+    return probe->mechanism->stop(probe);
+}
+
 const char *lp_probe_mechanism(const struct lp_probe *probe)
 {
-    return probe->mechanism ? probe->mechanism->name : "auto";
+    return probe->mechanism->name;
+}
+
+static bool stats_enabled;
+
+int lp_stats_enable(void)
+{
+    int fd;
+
+    if (stats_enabled)
+        return 0;
+    fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+    if (fd < 0) {
+        lp_error_set(-fd, "attach", "the kernel cannot count the runs of BPF programs: %s", strerror(-fd));
+        if (fd == -EPERM)
+            lp_error_hint_permission();
+        else
+            lp_error_hint("it needs Linux 5.8");
+        return fd;
+    }
+    stats_enabled = true; /* until the descriptor is closed, which the end of the process does */
+    return 0;
+}
+
+void lp_probe_counts(const struct lp_probe *probe, struct lp_probe_counts *out)
+{
+    uint64_t runs;
+    uint64_t missed;
+
+    program_counts(probe->program_fd, &runs, &missed);
+    *out = (struct lp_probe_counts){
+        .hits = stats_enabled ? (int64_t)(runs - probe->runs_before) : -1,
+        .missed = (int64_t)(missed - probe->missed_before),
+    };
+    if (probe->mechanism->count)
+        probe->mechanism->count(probe, out);
+}
+
+/* The counts are read when nothing runs any more: reading tracefs is work that may be traced itself. */
+static void close_probe(struct lp_probe *probe, struct lp_probe_counts *counts)
+{
+    if (!probe)
+        return;
+    if (probe->mechanism) {
+        (void)probe->mechanism->stop(probe);
+        lp_probe_counts(probe, counts);
+        probe->mechanism->close(probe);
+    }
+    free(probe);
 }
 
 void lp_probe_close(struct lp_probe *probe)
 {
-    if (!probe)
-        return;
-    if (probe->link_fd >= 0)
-        close(probe->link_fd);
-    if (probe->event_fd >= 0)
-        close(probe->event_fd);
-    free(probe);
+    struct lp_probe_counts counts;
+
+    close_probe(probe, &counts);
+}
+
+/* ---- many at once --------------------------------------------------------------------------------------------- */
+
+struct share {
+    struct lp_probe *const *probes;
+    struct lp_probe_counts *counts;
+    uint32_t count;
+    uint32_t first;
+    uint32_t step;
+};
+
+static void *close_share(void *argument)
+{
+    const struct share *share = argument;
+
+    for (uint32_t i = share->first; i < share->count; i += share->step)
+        close_probe(share->probes[i], &share->counts[i]);
+    return NULL;
+}
+
+/*
+ * Taking a probe away waits for one or more RCU grace periods, tens of milliseconds of doing nothing, so many threads
+ * wait at once. What cannot have a thread of its own is done here.
+ */
+void lp_probe_close_all(struct lp_probe *const *probes, uint32_t count, struct lp_probe_counts *counts)
+{
+    enum { THREADS = 64 };
+    pthread_t threads[THREADS];
+    struct share shares[THREADS];
+    bool started[THREADS];
+    uint32_t step = count < THREADS ? count : THREADS;
+
+    for (uint32_t i = 0; i < step; i++) {
+        shares[i] = (struct share){probes, counts, count, i, step};
+        started[i] = i > 0 && pthread_create(&threads[i], NULL, close_share, &shares[i]) == 0;
+    }
+    for (uint32_t i = 0; i < step; i++) {
+        if (!started[i])
+            (void)close_share(&shares[i]);
+    }
+    for (uint32_t i = 0; i < step; i++) {
+        if (started[i])
+            (void)pthread_join(threads[i], NULL);
+    }
 }

@@ -1,31 +1,93 @@
 /*
  * probe.h: how a probe is made of a kind and a mechanism.
  *
- * A kind (kprobe, tracepoint, …) knows how to open the kernel's side; a mechanism knows how to bind a program to it.
- * A new kind is a row in probe.c's table and one open function; a new mechanism is one struct lp_mechanism.
+ * A kind (kprobe, tracepoint, …) knows what the kernel calls its target; a mechanism knows how to let a program run
+ * there. A new kind is a row in probe.c's table and perhaps an open function; a new mechanism is one struct
+ * lp_mechanism.
  */
 #ifndef LUAPROBE_PROBE_H
 #define LUAPROBE_PROBE_H
 
-#include "luaprobe.h"
+#include <linux/perf_event.h>
 
-struct lp_mechanism;
+#include "luaprobe.h"
+#include "object.h"
+
+/* A perf event, and the BPF link that binds a program to it; -1 for what is not open. */
+struct lp_perf {
+    int event_fd;
+    int link_fd;
+};
 
 struct lp_probe {
     struct lp_target target;
+    struct lp_probe_options options;
+    const struct lp_kind_ops *kind;
     const struct lp_mechanism *mechanism;
-    int event_fd; /* the perf event */
-    int link_fd;  /* the BPF link, or -1 */
+    bool automatic;       /* the mechanism was not named */
+    int program_fd;       /* of the object that runs here, or -1 */
+    uint64_t runs_before; /* that program's run count when it was first started */
+    uint64_t missed_before;
+    int64_t link_missed;   /* what the link told when it was taken away */
+    struct lp_perf *perfs; /* "link", "perf", "legacy": one; those of perf events proper: one per CPU */
+    uint32_t perf_count;
+    char *event;           /* "legacy": its tracefs event, "GROUP/NAME" */
+    int link_fd;           /* "multi", "tracing" */
+    struct bpf_link *link; /* "libbpf" */
 };
 
 struct lp_mechanism {
     const char *name;
-    /* Binds the program to the open probe. Returns 0 or a negative errno, and then has changed nothing. */
-    int (*attach)(struct lp_probe *probe, int program_fd);
+    /* Takes over what this one opened when the kernel turns out not to know this one; NULL: none. */
+    const struct lp_mechanism *older;
+    /* Whether this kernel has it, as far as can be told without a program; NULL: yes. */
+    bool (*available)(const struct lp_probe *probe);
+    /* Opens what is needed before a program can run. Each returns 0, or sets the last error and returns it. */
+    int (*open)(struct lp_probe *probe);
+    int (*start)(struct lp_probe *probe, struct lp_object *object, int program);
+    int (*stop)(struct lp_probe *probe);
+    /* After stop; frees everything. */
+    void (*close)(struct lp_probe *probe);
+    /* Fills in what this mechanism counts, also after stop; NULL: nothing. */
+    void (*count)(const struct lp_probe *probe, struct lp_probe_counts *out);
 };
 
-/* Open functions, one per kind: fill probe->event_fd, or set the last error and return it. */
-int lp_kprobe_open(struct lp_probe *probe);
-int lp_tracepoint_open(struct lp_probe *probe);
+/* What the mechanisms ask of a kind; NULL for what it does not have. */
+struct lp_kind_ops {
+    int kind;
+    const struct lp_mechanism *const *mechanisms; /* the best first; "auto" tries them in this order */
+    /* Fills attr for perf_event_open, or sets the last error and returns it. */
+    int (*perf_attr)(const struct lp_probe *probe, struct perf_event_attr *attr);
+    /* Sets the last error for what perf_event_open, or writing the tracefs event, returned. */
+    int (*explain)(const struct lp_probe *probe, int error);
+    bool per_cpu; /* the event counts on its own CPU only, so there must be one for each */
+};
+
+extern const struct lp_mechanism lp_link, lp_perf_ioctl, lp_legacy, lp_multi, lp_tracing, lp_libbpf;
+
+/* perf.c: opens the probe's perf events as its kind says. */
+int lp_perf_open(struct lp_probe *probe);
+/* Opens one perf event with the given attributes as the probe's only one. */
+int lp_perf_open_one(struct lp_probe *probe, struct perf_event_attr *attr);
+int lp_perf_start_ioctl(struct lp_probe *probe, struct lp_object *object, int program);
+int lp_perf_stop(struct lp_probe *probe);
+void lp_perf_close(struct lp_probe *probe);
+
+/* pmu.c: the kprobe and uprobe PMUs (Linux 4.17). The number, or a negative errno: -ENOENT where there is none. */
+int lp_pmu_type(const char *pmu);
+/* The config bit that makes it a return probe, or the lowest one of the reference counter's offset. */
+int lp_pmu_bit(const char *pmu, const char *field);
+
+/* Sets the last error for a program that the kernel refused to run at the probe; returns error. */
+int lp_probe_refused(const struct lp_probe *probe, const char *mechanism, int error);
+
+/* kprobe.c, uprobe.c, tracepoint.c, perf_event.c */
+int lp_kprobe_attr(const struct lp_probe *probe, struct perf_event_attr *attr);
+int lp_kprobe_explain(const struct lp_probe *probe, int error);
+int lp_uprobe_attr(const struct lp_probe *probe, struct perf_event_attr *attr);
+int lp_uprobe_explain(const struct lp_probe *probe, int error);
+int lp_tracepoint_attr(const struct lp_probe *probe, struct perf_event_attr *attr);
+int lp_counter_attr(const struct lp_probe *probe, struct perf_event_attr *attr);
+int lp_event_explain(const struct lp_probe *probe, int error);
 
 #endif

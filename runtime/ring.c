@@ -47,12 +47,12 @@ static int open_event(uint32_t cpu, size_t watermark)
         .watermark = 1,
         .wakeup_watermark = (uint32_t)watermark,
     };
-    int fd = lp_perf_event_open(&attr, (int)cpu);
+    int fd = lp_perf_event_open(&attr, -1, (int)cpu);
 
     if (fd != -EINVAL)
         return fd;
     attr.read_format = 0;
-    return lp_perf_event_open(&attr, (int)cpu);
+    return lp_perf_event_open(&attr, -1, (int)cpu);
 }
 
 /*

@@ -31,13 +31,14 @@ static void catch_one(int signal)
     (void)sigaction(signal, &(struct sigaction){.sa_handler = remember, .sa_flags = (int)SA_RESETHAND}, NULL);
 }
 
-void lp_stop_catch(void)
+bool lp_stop_catch(void)
 {
     if (caught)
-        return;
+        return false;
     caught = true;
     catch_one(SIGINT);
     catch_one(SIGTERM);
+    return true;
 }
 
 int lp_stop_pending(void)

@@ -61,6 +61,7 @@ end
 -- @return its bytes: a Lua string, or a `struct lp_bytes` when it is inside the binary
 -- @raise error of stage "read"
 function M.object(what)
+  if what == "" or what:find "%c" then err.misuse("an object's name or path is text, not %q", what) end
   if what:find("/", 1, true) then return what, read(what, OBJECT_LIMIT) end
   local file = what:find "%.o$" and what or what .. ".bpf.o"
   local path = object_on_disk(file)

@@ -9,16 +9,12 @@ local err = require "luaprobe.error"
 
 local M = {}
 
-local function is_return(program)
-  return program.kind == "kretprobe"
-end
-
 -- Return probes first, otherwise the order of the file.
 local function in_attach_order(list)
   local ordered = {}
   for _, wanted in ipairs { true, false } do
     for _, program in ipairs(list) do
-      if is_return(program) == wanted then ordered[#ordered + 1] = program end
+      if (program.returns or false) == wanted then ordered[#ordered + 1] = program end
     end
   end
   return ordered

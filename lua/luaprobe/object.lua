@@ -7,6 +7,8 @@ local find = require "luaprobe.find"
 local globals = require "luaprobe.globals"
 local ladder = require "luaprobe.ladder"
 local maps = require "luaprobe.map"
+local opening = require "luaprobe.opening"
+local probes = require "luaprobe.probe"
 local programs = require "luaprobe.program"
 local types = require "luaprobe.types"
 
@@ -44,23 +46,30 @@ function Object:forget_probe(probe)
 end
 
 -- Opens all probes of the given programs; when one fails, those before it are closed and the error is passed on.
-local function open_probes(list, mechanism)
-  local probes = {}
+local function open_probes(list, opts)
+  local opened = {}
   local ok, failure = pcall(function()
-    for _, program in ipairs(list) do probes[#probes + 1] = program:open_probe(mechanism) end
+    for _, program in ipairs(list) do opened[#opened + 1] = program:open_probe(opts) end
   end)
-  if ok then return probes end
-  for _, probe in ipairs(probes) do probe:detach() end
+  if ok then return opened end
+  probes.close(opened)
   return nil, failure
 end
 
-local function bind_probes(probes)
+local function bind_probes(opened)
   local ok, failure = pcall(function()
-    for _, probe in ipairs(probes) do probe.program:bind(probe) end
+    for _, probe in ipairs(opened) do probe.program:bind(probe) end
   end)
   if ok then return end
-  for _, probe in ipairs(probes) do probe:detach() end
+  for _, probe in ipairs(opened) do probe:detach() end
   error(failure, 0)
+end
+
+local function copy(opts)
+  if opts ~= nil and type(opts) ~= "table" then err.misuse("attach takes a table, not a %s", type(opts)) end
+  local new = {}
+  for name, value in pairs(opts or {}) do new[name] = value end
+  return new
 end
 
 -- Loads only what will be attached: the rest would cost start-up time, and may not load on this kernel.
@@ -77,33 +86,42 @@ end
 -- before the others, so that no entry is remembered whose return cannot be seen.
 -- @tparam[opt] table opts
 --   `first`: a ladder, see luaprobe.ladder: sets of programs of which the first that this kernel can attach is taken;
---   `mechanism`: "auto" (the default), "link" or "perf"
--- @treturn {probe,…} each with `target`, `mechanism`, `rung` (1 for the first choice) and `:detach()`
+--   `mechanism`, `pid`, `maxactive`, `cookie`, `stats`, `force`: as luaprobe.program's attach has them
+-- @treturn {probe,…} each with `target`, `mechanism`, `rung` (1 for the first choice) and what luaprobe.probe has
 -- @raise error of stage "load", "attach" or "events"; then nothing is attached
 function Object:attach(opts)
-  opts = opts or {}
+  opts = copy(opts)
   self:check_open()
-  local mechanism = opts.mechanism or "auto"
-  local rung, list, probes = ladder.climb(ladder.rungs(self, opts.first), function(candidates)
-    return open_probes(candidates, mechanism)
+  local first = opts.first
+  opts.first = nil
+  opts = opening.options(opts)
+  if opts.targets then err.misuse "obj:attach goes where the sections say; obj.programs.NAME:attach takes a target" end
+  local rung, list, opened = ladder.climb(ladder.rungs(self, first), function(candidates)
+    return open_probes(candidates, opts)
   end)
   local ok, failure = pcall(function()
     if not self.loaded then load_only(self, list) end
     self:open_events()
   end)
   if not ok then
-    for _, probe in ipairs(probes) do probe:detach() end
+    probes.close(opened)
     error(failure, 0)
   end
-  bind_probes(probes)
-  for _, probe in ipairs(probes) do probe.rung = rung end
-  return probes
+  bind_probes(opened)
+  for _, probe in ipairs(opened) do probe.rung = rung end
+  return opened
+end
+
+--- Detaches all probes of the object at once, which costs about as much as detaching one.
+function Object:detach()
+  probes.close(self.probes)
+  self.probes = {}
 end
 
 --- Detaches everything and gives the kernel back its maps and programs; calling it again does nothing.
 function Object:close()
   if not self.handle then return end
-  for i = #self.probes, 1, -1 do self.probes[i]:detach() end
+  self:detach()
   for _, map in ipairs(self.maps) do map:close_stream() end
   self.types:close()
   C.lp_object_close(ffi.gc(self.handle, nil))

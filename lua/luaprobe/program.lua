@@ -1,85 +1,101 @@
---- A BPF program of an object, and the probes that it is attached to.
+--- A BPF program of an object, and how it is attached.
 -- @module luaprobe.program
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local opening = require "luaprobe.opening"
+local targets = require "luaprobe.target"
 
 local Program = {}
 Program.__index = Program
 
-local Probe = {}
-Probe.__index = Probe
-
 local raw_program = ffi.new "struct lp_program"
--- enum lp_kind, the return probes marked: they are attached before the entries, see object.lua
-local KINDS = { [C.LP_KPROBE] = "kprobe", [C.LP_KRETPROBE] = "kretprobe", [C.LP_TRACEPOINT] = "tracepoint" }
 
--- Parses a target or section name; nil when it names no kind of probe.
-local function parse(text)
-  local target = ffi.new "struct lp_target"
-  return C.lp_target_parse(text, target) == 0 and target or nil
+--- An error of C, told as this program's.
+function Program:told(reason)
+  reason.message = ("%s: program %s: %s"):format(self.object.name, self.name, reason.message)
+  return reason
 end
 
---- Detaches; calling it again does nothing.
-function Probe:detach()
-  if not self.handle then return end
-  C.lp_probe_close(ffi.gc(self.handle, nil))
-  self.handle = nil
-  self.program.object:forget_probe(self)
-end
-
-function Probe:__tostring()
-  return ("probe %s (%s)"):format(self.target, self.handle and self.mechanism or "detached")
-end
-
--- The descriptor of the loaded program.
-local function descriptor(self)
+local function check_loaded(self)
   self.object:check_open()
   C.lp_object_program(self.object.handle, self.index, raw_program)
   if raw_program.fd < 0 then
     err.misuse("program %s of %s is not loaded: call obj:load() first", self.name, self.object.name)
   end
-  return raw_program.fd
 end
 
---- Opens the probe that the program's section names; no program runs yet.
--- @tparam string mechanism "auto", "link" or "perf"
--- @treturn table a probe that `bind` completes
--- @raise error of stage "attach"
-function Program:open_probe(mechanism)
-  if not self.parsed then
-    err.raise { code = "EINVAL", stage = "attach",
-      message = ("%s: program %s: section '%s' does not say what to attach to"):format(
-        self.object.name, self.name, self.section),
-      hint = 'write SEC("kprobe/FUNCTION"), SEC("kretprobe/FUNCTION") or SEC("tracepoint/CATEGORY/NAME")' }
-  end
-  local handle = C.lp_probe_open(self.parsed, mechanism)
-  if handle == nil then
-    local reason = err.last()
-    reason.message = ("%s: program %s: %s"):format(self.object.name, self.name, reason.message)
-    err.raise(reason)
-  end
-  return setmetatable({ handle = ffi.gc(handle, C.lp_probe_close), program = self, target = self.target }, Probe)
+local function no_target(self)
+  err.raise { code = "EINVAL", stage = "attach",
+    message = ("%s: program %s: section '%s' does not say what to attach to"):format(
+      self.object.name, self.name, self.section),
+    hint = 'write SEC("kprobe/FUNCTION"), SEC("tracepoint/CATEGORY/NAME"), …, or name the target when attaching: '
+      .. 'obj.programs.' .. self.name .. ':attach "kprobe:FUNCTION"' }
 end
 
---- Lets the program run at an open probe.
+local function check_settled(self, target)
+  if not targets.is_settled(target) or targets.text(target) == self.target then return end
+  err.raise(self:told { code = "EINVAL", stage = "attach",
+    message = ("%s: such a program goes only where its section says: %s"):format(
+      targets.text(target), self.target or "nowhere"),
+    hint = "write another program, or one for a kprobe, which goes anywhere" })
+end
+
+local function check_type(self, target)
+  if targets.takes(target, self.type) then return end
+  err.raise(self:told { code = "EINVAL", stage = "attach",
+    message = ("%s: a program of section '%s' cannot be attached to this kind of probe"):format(
+      targets.text(target), self.section),
+    hint = "kprobes, uprobes and USDT probes take each other's programs, everything else its own kind's only" })
+end
+
+--- Opens the probe; the program does not run yet.
+-- @tparam table opts see attach
+-- @treturn luaprobe.probe
 -- @raise error of stage "attach"
-function Program:bind(probe)
-  err.check(C.lp_probe_attach(probe.handle, descriptor(self)))
-  probe.mechanism = ffi.string(C.lp_probe_mechanism(probe.handle))
-  self.object:remember_probe(probe)
+function Program:open_probe(opts)
+  local wanted = opts.targets or (self.parsed and { self.parsed }) or no_target(self)
+  for _, target in ipairs(wanted) do
+    check_settled(self, target)
+    check_type(self, target)
+  end
+  return opening.open(self, wanted, opts)
+end
+
+--- Attaches the program; the object must be loaded.
+--
+--     prog:attach()                                     -- where its section says
+--     prog:attach "kprobe:vfs_read+8"
+--     prog:attach { kprobe = "vfs_*", mechanism = "multi" }
+--     prog:attach { uprobe = { "libc:malloc", "libc:calloc" }, pid = 4711 }
+-- @tparam[opt] string|table opts the target, or
+--   `target`, or the kind as key: the target, or a list of them, in place of the section's;
+--   `mechanism`: "auto" (the default), "link", "perf", "legacy", "multi";
+--   `pid`: uprobes, USDT and perf events of one process only;
+--   `maxactive`: how many calls a kretprobe can follow at once (mechanism legacy);
+--   `cookie`: a number that bpf_get_attach_cookie returns there (Linux 5.15);
+--   `stats`: count the program's runs, for `probe.hits`;
+--   `force`: attach a uretprobe to a Go program
+-- @treturn luaprobe.probe
+-- @raise error of stage "attach", or "load" when the program cannot be loaded for the mechanism
+function Program:attach(opts)
+  check_loaded(self)
+  opts = opening.options(opts)
+  self.object:open_events()
+  local probe = self:open_probe(opts)
+  self:bind(probe)
   return probe
 end
 
---- Attaches the program to what its section names.
--- @tparam[opt] table opts `{mechanism = "auto"|"link"|"perf"}`
--- @treturn table the probe: `target`, `mechanism`, `program`, `:detach()`
--- @raise error of stage "attach"
-function Program:attach(opts)
-  descriptor(self)
-  self.object:open_events()
-  local probe = self:open_probe(opts and opts.mechanism or "auto")
-  return self:bind(probe)
+--- Lets the program run at an open probe.
+-- @raise error of stage "attach"; then the probe is closed
+function Program:bind(probe)
+  local ok, failure = pcall(probe.start, probe)
+  if not ok then
+    probe:detach()
+    error(failure, 0)
+  end
+  self.object:remember_probe(probe)
 end
 
 --- Chooses whether load takes the program.
@@ -99,15 +115,17 @@ function M.all(object)
   local programs = {}
   while C.lp_object_program(object.handle, #programs, raw_program) do
     local section = ffi.string(raw_program.section)
-    local parsed = parse(section)
+    local parsed = targets.of_section(section)
     local program = setmetatable({
       object = object,
       index = #programs,
       name = ffi.string(raw_program.name),
       section = section,
+      type = raw_program.type,
       parsed = parsed,
-      target = parsed and ffi.string(parsed.text),
-      kind = parsed and KINDS[parsed.kind],
+      target = parsed and targets.text(parsed),
+      kind = parsed and targets.word(parsed),
+      returns = parsed and parsed.returns,
     }, Program)
     programs[#programs + 1] = program
     programs[program.name] = program

@@ -1,0 +1,169 @@
+--- The symbol doctor: why a function of the kernel cannot be probed, and what can be done about it.
+--
+-- Only asked when attaching failed, so it may read what is slow to read.
+-- @module luaprobe.doctor
+local ffi = require "ffi"
+local ksyms = require "luaprobe.ksyms"
+
+local M = {}
+
+local function exists(path)
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file ~= nil
+end
+
+local function read(path)
+  local file = io.open(path, "rb")
+  local text = file and file:read "*a"
+  if file then file:close() end
+  return text
+end
+
+--- What the diagnoses look at, replaceable by tests.
+M.machine = {
+  exists = exists,
+  read = read,
+  release = function() return (read "/proc/sys/kernel/osrelease" or ""):match "%S+" or "" end,
+  ksyms = ksyms,
+}
+
+local function list(names, most)
+  local shown = {}
+  for i = 1, math.min(#names, most) do shown[i] = names[i] end
+  return table.concat(shown, ", ") .. (#names > most and (" and %d more"):format(#names - most) or "")
+end
+
+-- Names that the compiler made of the function: name.isra.0, name.constprop.0, name.part.0 and mixtures of them.
+local function variants(name)
+  local found, seen = {}, {}
+  for _, symbol in ipairs(M.machine.ksyms.find(name .. ".*")) do
+    local suffix = symbol.name:sub(#name + 1)
+    if not seen[symbol.name] and not suffix:find "%.cold" and
+      (suffix:find "^%.isra" or suffix:find "^%.constprop" or suffix:find "^%.part") then
+      seen[symbol.name] = true
+      found[#found + 1] = symbol.name
+    end
+  end
+  return found
+end
+
+-- The module that exports the function but is not loaded.
+local function unloaded_module(name)
+  local index = M.machine.read(("/lib/modules/%s/modules.symbols"):format(M.machine.release()))
+  return index and index:match("\nalias symbol:" .. name:gsub("%p", "%%%0") .. " (%S+)")
+end
+
+local function is_loaded(module)
+  return M.machine.exists("/sys/module/" .. module)
+end
+
+local function in_absent_module(module, name)
+  return ("%s is in the module %s, which is not loaded"):format(name, module), "load it first: sudo modprobe " .. module
+end
+
+-- Each diagnosis takes the target's name and module and returns message and hint, or nil when it does not apply.
+
+local function absent_module(name, module)
+  if module ~= "" then
+    if not is_loaded(module) then return in_absent_module(module, name) end
+    if #M.machine.ksyms.find(name) > 0 then
+      return ("the module %s has no function %s"):format(module, name), "leave the module out: kprobe:" .. name
+    end
+    return nil
+  end
+  local exporter = unloaded_module(name)
+  if exporter and not is_loaded(exporter) then return in_absent_module(exporter, name) end
+end
+
+local function several_variants(name)
+  local found = variants(name)
+  if #found < 2 then return nil end
+  return ("the compiler made several functions of %s: %s"):format(name, list(found, 8)),
+    "choose one: kprobe:" .. found[1]
+end
+
+local function unknown_name(name)
+  if #M.machine.ksyms.find(name) > 0 then return nil end
+  local near = M.machine.ksyms.nearest(name, 3)
+  local message = ("this kernel has no function %s that can be probed"):format(name)
+  if #near == 0 then return message, "it may be inlined into its callers, or renamed; look in /proc/kallsyms" end
+  return message, ("did you mean %s? It may also be inlined into its callers"):format(table.concat(near, " or "))
+end
+
+local function several_of_name(name, module)
+  local found = M.machine.ksyms.find(name, module ~= "" and module or nil)
+  if #found < 2 then return nil end
+  local places = {}
+  for i, symbol in ipairs(found) do
+    places[i] = ("0x%s%s"):format(bit.tohex(symbol.address, 16), symbol.module ~= "" and " in " .. symbol.module or "")
+  end
+  return ("%d functions have the name %s: %s"):format(#found, name, list(places, 4)),
+    found[1].address ~= 0 and ("choose one by its address: kprobe:0x%s"):format(bit.tohex(found[1].address, 16))
+    or "their addresses are hidden: sudo sysctl kernel.kptr_restrict=1"
+end
+
+local function blacklisted(name)
+  local forbidden = M.machine.ksyms.blacklist()
+  if not forbidden or not forbidden[name] then return nil end
+  return ("%s is on the kernel's kprobe blacklist: probing it would make probes call themselves"):format(name),
+    "probe a function that calls it; the list is /sys/kernel/debug/kprobes/blacklist"
+end
+
+local function notrace(name)
+  local text = M.machine.ksyms.filter_functions()
+  if not text or text:find("\n" .. name .. "\n", 1, true) or text:find("\n" .. name .. " ", 1, true) then return nil end
+  if #M.machine.ksyms.find(name) == 0 then return nil end
+  return ("%s is notrace: the kernel was built so that it cannot be traced"):format(name),
+    "probe a function that calls it; what can be traced is in /sys/kernel/tracing/available_filter_functions"
+end
+
+local function probes_off()
+  local text = M.machine.ksyms.debugfs "kprobes/enabled"
+  if not text or text:sub(1, 1) ~= "0" then return nil end
+  return "kprobes are switched off on this machine", "echo 1 | sudo tee /sys/kernel/debug/kprobes/enabled"
+end
+
+local function kernel_config()
+  local text = M.machine.read("/boot/config-" .. M.machine.release())
+  if not text then return nil end
+  for _, option in ipairs { "CONFIG_KPROBES", "CONFIG_KPROBE_EVENTS" } do
+    if not text:find("\n" .. option .. "=y", 1, true) then
+      return ("this kernel was built without %s, so it has no kprobes"):format(option),
+        "boot a kernel that has it; tracepoints work without"
+    end
+  end
+end
+
+-- By the errno of the refusal, in the order in which they are asked.
+local DIAGNOSES = {
+  ENODEV = { kernel_config },
+  ENOENT = { several_of_name, absent_module, several_variants, unknown_name, notrace, probes_off },
+  EINVAL = { blacklisted, notrace, several_of_name, absent_module, unknown_name },
+  EADDRNOTAVAIL = { several_of_name, blacklisted, absent_module, several_variants, unknown_name, notrace },
+  EOPNOTSUPP = { blacklisted, notrace },
+}
+
+--- Explains why a kernel function could not be probed.
+-- @tparam cdata target struct lp_target of a kernel function
+-- @tparam table reason the structured error of the attempt; its message and hint are made better
+-- @treturn table the same error
+-- @treturn string|nil the name to probe instead, when the compiler made exactly one other function of this one
+function M.explain(target, reason)
+  local name, module = ffi.string(target.name), ffi.string(target.category)
+  if name == "" then return reason end
+  if reason.code == "ENOENT" or reason.code == "EADDRNOTAVAIL" then
+    local found = variants(name)
+    if #found == 1 and #M.machine.ksyms.find(name) == 0 then return reason, found[1] end
+  end
+  for _, diagnose in ipairs(DIAGNOSES[reason.code] or {}) do
+    local ok, message, hint = pcall(diagnose, name, module)
+    if ok and message then
+      reason.message, reason.hint = ffi.string(target.text) .. ": " .. message, hint
+      return reason
+    end
+  end
+  return reason
+end
+
+return M

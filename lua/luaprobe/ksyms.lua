@@ -1,0 +1,144 @@
+--- The kernel's functions: which there are, and which of them can be traced.
+-- @module luaprobe.ksyms
+local ffi = require "ffi"
+local C = require "luaprobe.cdef"
+local err = require "luaprobe.error"
+
+local M = {}
+
+local kallsyms -- read when first asked for, and kept
+local raw_symbol = ffi.new "struct lp_kernel_symbol"
+local position = ffi.new "uint64_t[1]"
+
+local function open()
+  if not kallsyms then kallsyms = ffi.gc(err.check(C.lp_kallsyms_open(M.path)), C.lp_kallsyms_close) end
+  return kallsyms
+end
+
+--- Takes another file for /proc/kallsyms (tests).
+function M.use(path)
+  kallsyms, M.path = nil, path
+end
+
+--- The functions whose name matches a pattern, by address.
+-- @tparam string pattern a name, or one with *, ? or [abc]
+-- @tparam[opt] string module a pattern for the module's name
+-- @treturn {{name=,module=,address=},…} `module` is "" for the kernel proper, `address` a uint64_t
+-- @raise error of stage "symbols"
+function M.find(pattern, module)
+  local symbols = open()
+  local found = {}
+  position[0] = 0
+  while C.lp_kallsyms_next(symbols, pattern, module, position, raw_symbol) do
+    found[#found + 1] = {
+      name = ffi.string(raw_symbol.name), module = ffi.string(raw_symbol.module), address = raw_symbol.address,
+    }
+  end
+  return found
+end
+
+local names = ffi.new "const char *[16]"
+
+--- Names that differ from the given one by few letters.
+-- @tparam string name
+-- @tparam number count how many at most
+-- @treturn {string,…} the nearest first
+function M.nearest(name, count)
+  local found = {}
+  for i = 0, C.lp_kallsyms_nearest(open(), name, names, count) - 1 do found[#found + 1] = ffi.string(names[i]) end
+  return found
+end
+
+--- The function that an address lies in.
+-- @treturn string name, and its offset in it; nil when there is none
+function M.at(address)
+  if not C.lp_kallsyms_at(open(), address, raw_symbol) then return nil end
+  return ffi.string(raw_symbol.name), tonumber(address - raw_symbol.address)
+end
+
+-- A pseudo file's text, or nil.
+local function text_of(read, file)
+  local bytes = ffi.new "struct lp_bytes"
+  if read(file, bytes) ~= 0 then return nil end
+  local text = ffi.string(bytes.data, bytes.size)
+  C.lp_bytes_free(bytes)
+  return text
+end
+
+--- A file of tracefs, or nil where it cannot be read.
+function M.tracefs(file)
+  return text_of(C.lp_tracefs_read, file)
+end
+
+--- A file of debugfs, or nil where it cannot be read.
+function M.debugfs(file)
+  return text_of(C.lp_debugfs_read, file)
+end
+
+-- Lines are "vfs_read" or "ext4_readdir [ext4]".
+local function match_filter_functions(text, pattern, module)
+  local found = {}
+  for name, owner in text:gmatch "([^%s\n]+)[ \t]*([^\n]*)\n" do
+    owner = owner:match "^%[(.-)%]" or ""
+    if C.lp_glob_matches(pattern, name) and (not module or C.lp_glob_matches(module, owner)) then
+      found[#found + 1] = name
+    end
+  end
+  return found
+end
+
+--- The kprobe blacklist: functions that the kernel does not let anybody probe.
+-- @treturn table name → true; nil where debugfs cannot be read
+function M.blacklist()
+  local text = M.debugfs "kprobes/blacklist"
+  if not text then return nil end
+  local list = {}
+  -- 0xffffffff81a01234-0xffffffff81a01240	name
+  for name in text:gmatch "0x%x+%-0x%x+%s+(%S+)" do list[name] = true end
+  return list
+end
+
+--- What ftrace can trace, as a text; nil where the kernel does not say.
+function M.filter_functions()
+  local text = M.tracefs "available_filter_functions"
+  return text ~= "" and text or nil
+end
+
+local function sorted_unique(list)
+  table.sort(list)
+  local unique = {}
+  for _, name in ipairs(list) do
+    if name ~= unique[#unique] then unique[#unique + 1] = name end
+  end
+  return unique
+end
+
+-- Parts that compilers put elsewhere, and markers, which nobody calls.
+local function is_fragment(name)
+  return name:find("%.cold") or name:find "^__pfx_" or name:find "^__cfi_"
+end
+
+--- The functions that match a pattern and can be probed: those that ftrace knows, which leaves out what is notrace or
+-- inlined; without ftrace all but the blacklist.
+-- @tparam string pattern
+-- @tparam[opt] string module a pattern for the module's name
+-- @treturn {string,…} sorted, each name once
+function M.traceable(pattern, module)
+  local blacklist = M.blacklist() or {}
+  local text = M.filter_functions()
+  local found = {}
+  if text then
+    found = match_filter_functions(text, pattern, module)
+  else
+    for _, symbol in ipairs(M.find(pattern, module)) do
+      if not is_fragment(symbol.name) then found[#found + 1] = symbol.name end
+    end
+  end
+  local allowed = {}
+  for _, name in ipairs(found) do
+    if not blacklist[name] then allowed[#allowed + 1] = name end
+  end
+  return sorted_unique(allowed)
+end
+
+return M

@@ -1,0 +1,157 @@
+--- Probes: a program attached to a target.
+-- @module luaprobe.probe
+local ffi = require "ffi"
+local C = require "luaprobe.cdef"
+local err = require "luaprobe.error"
+
+local Probe = {}
+
+local handles_type = ffi.typeof "struct lp_probe *[?]"
+local counts_type = ffi.typeof "struct lp_probe_counts[?]"
+local raw_counts = ffi.new "struct lp_probe_counts"
+
+-- The sum over all functions of the probe; nil when one is not known.
+local function count(self, what)
+  if #self.handles == 0 then return self.final and self.final[what] end
+  local sum = 0
+  for _, handle in ipairs(self.handles) do
+    C.lp_probe_counts(handle, raw_counts)
+    local number = tonumber(raw_counts[what])
+    if number < 0 then return nil end
+    sum = sum + number
+  end
+  return sum
+end
+
+-- `probe.hits`, `probe.missed`: see M.new.
+function Probe.__index(self, key)
+  if key == "hits" or key == "missed" then return count(self, key) end
+  return Probe[key]
+end
+
+local function sum(probe, counts, from, what)
+  local total = 0
+  for i = from, from + #probe.handles - 1 do
+    local number = tonumber(counts[i][what])
+    if number < 0 then return nil end
+    total = total + number
+  end
+  return total
+end
+
+--- Closes all handles of the given probes at once, which costs about as much as closing one. Their counts stay.
+local function close(probes)
+  local list = {}
+  for _, probe in ipairs(probes) do
+    for _, handle in ipairs(probe.handles) do list[#list + 1] = ffi.gc(handle, nil) end
+  end
+  if #list == 0 then return end
+  local array, counts = handles_type(#list), counts_type(#list)
+  for i, handle in ipairs(list) do array[i - 1] = handle end
+  C.lp_probe_close_all(array, #list, counts)
+  local from = 0
+  for _, probe in ipairs(probes) do
+    if #probe.handles > 0 then
+      probe.final = { hits = sum(probe, counts, from, "hits"), missed = sum(probe, counts, from, "missed") }
+    end
+    from = from + #probe.handles
+    probe.handles, probe.started = {}, false
+  end
+end
+
+--- Detaches; calling it again does nothing.
+function Probe:detach()
+  close { self }
+  self.program.object:forget_probe(self)
+end
+
+local function check_attached(self, what)
+  if #self.handles == 0 then err.misuse("probe %s is detached: it cannot be %s", self.target, what) end
+end
+
+--- Stops the program from running at this probe, which stays attached.
+-- @raise error of stage "attach" for mechanisms that cannot do so
+function Probe:disable()
+  check_attached(self, "disabled")
+  if self.mechanism == "multi" then
+    err.raise { code = "EOPNOTSUPP", stage = "attach",
+      message = ("%s: what mechanism multi attached cannot be disabled"):format(self.target),
+      hint = "detach it and attach it again, or attach it by mechanism link" }
+  end
+  if not self.started then return end
+  for _, handle in ipairs(self.handles) do err.check(C.lp_probe_stop(handle)) end
+  self.started = false
+end
+
+--- Lets the program run again.
+-- @raise error of stage "attach"
+function Probe:enable()
+  check_attached(self, "enabled")
+  if self.started then return end
+  self:start()
+end
+
+-- Binds the program to all handles; when one fails, those before it are stopped. Returns the error, or nil.
+local function start_all(self)
+  local program = self.program
+  for i, handle in ipairs(self.handles) do
+    if C.lp_probe_start(handle, program.object.handle, program.index) < 0 then
+      local reason = program:told(err.last())
+      for j = 1, i - 1 do C.lp_probe_stop(self.handles[j]) end
+      return reason
+    end
+  end
+end
+
+-- Where the kernel has no mechanism for all functions at once, they are opened one by one.
+local function start_one_by_one(self)
+  close { self }
+  local handles, failure = self.one_by_one()
+  self.one_by_one = nil
+  if not handles then return self.program:told(failure) end
+  self.handles = handles
+  return start_all(self)
+end
+
+--- Lets the program run.
+-- @raise error of stage "attach"; then nothing runs
+function Probe:start()
+  local failure = start_all(self)
+  if failure and failure.code == "EOPNOTSUPP" and self.one_by_one then failure = start_one_by_one(self) end
+  if failure then err.raise(failure) end
+  self.started = true
+  self.mechanism = ffi.string(C.lp_probe_mechanism(self.handles[1]))
+end
+
+function Probe:__tostring()
+  local state = #self.handles == 0 and "detached" or self.started and self.mechanism or self.mechanism .. ", disabled"
+  return ("probe %s (%s)"):format(self.target, state)
+end
+
+local M = { close = close }
+
+--- A probe of open handles.
+--
+-- `hits`: how often the program ran there: tracefs's profile for mechanism legacy; otherwise the runs of the program,
+-- which the kernel counts only on request (`stats = true` when attaching; a few dozen nanoseconds per run), nil without
+-- it. `missed`: how often it should have run but did not: too many calls at once for a kretprobe, or a program
+-- interrupting itself; nil where the kernel does not tell. Both stay after detach.
+-- @param program the luaprobe.program
+-- @tparam string target as users write it
+-- @tparam {cdata,…} handles struct lp_probe *, one per function or a single one for all
+-- @tparam table extra `functions`: how many; `one_by_one`: opens one handle for each, where one for all is refused
+-- @treturn table `target`, `mechanism`, `program`, `functions` (how many), `hits`, `missed`, `:disable()`, `:enable()`,
+--   `:detach()`
+function M.new(program, target, handles, extra)
+  return setmetatable({
+    program = program,
+    target = target,
+    handles = handles,
+    functions = extra.functions,
+    one_by_one = extra.one_by_one,
+    started = false,
+    mechanism = ffi.string(C.lp_probe_mechanism(handles[1])),
+  }, Probe)
+end
+
+return M

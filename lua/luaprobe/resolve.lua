@@ -1,0 +1,163 @@
+--- Finding what a target stands for: the functions of a wildcard, the file and the offset of a user-space symbol.
+-- @module luaprobe.resolve
+local ffi = require "ffi"
+local C = require "luaprobe.cdef"
+local err = require "luaprobe.error"
+local ksyms = require "luaprobe.ksyms"
+local targets = require "luaprobe.target"
+
+local M = {}
+
+local function no_match(target, what)
+  return { code = "ENOENT", stage = "attach",
+    message = ("%s: no %s matches"):format(targets.text(target), what),
+    hint = "see what there is: luaprobe list '" .. targets.text(target) .. "'" }
+end
+
+local function category_of(target)
+  local category = ffi.string(target.category)
+  return category ~= "" and category or nil
+end
+
+-- The functions of a kernel wildcard, as targets.
+local function kernel_functions(target)
+  local found = {}
+  for _, name in ipairs(ksyms.traceable(ffi.string(target.name), category_of(target))) do
+    found[#found + 1] = targets.with(target, { name = name, category = "", wildcard = false })
+  end
+  if #found == 0 then return nil, no_match(target, "function that can be probed") end
+  return found
+end
+
+-- The tracepoints of a wildcard, from "sched:sched_switch" lines.
+local function tracepoints(target)
+  local text = ksyms.tracefs "available_events"
+  if not text then return { target } end -- opening it says why tracefs cannot be read
+  local found = {}
+  for category, name in text:gmatch "([^:\n]+):([^\n]+)\n" do
+    if C.lp_glob_matches(target.category, category) and C.lp_glob_matches(target.name, name) then
+      found[#found + 1] = targets.with(target, { category = category, name = name, wildcard = false })
+    end
+  end
+  if #found == 0 then return nil, no_match(target, "tracepoint") end
+  return found
+end
+
+local path_buffer = ffi.new "char[4096]"
+
+-- The binary of a target, opened: handle and path; nil and the error.
+local function open_binary(target, opts)
+  if C.lp_library_find(target.path, opts.pid or 0, path_buffer, ffi.sizeof(path_buffer)) ~= 0 then
+    return nil, err.last()
+  end
+  local path = ffi.string(path_buffer)
+  local binary = C.lp_binary_open(path)
+  if binary == nil then return nil, err.last() end
+  return ffi.gc(binary, C.lp_binary_close), path
+end
+
+local function go_refusal(target, path)
+  return { code = "EPERM", stage = "attach",
+    message = ("%s: %s is a Go program, which a uretprobe can crash: Go moves its stacks, and with them the return "
+      .. "address that the kernel put there"):format(targets.text(target), path),
+    hint = "probe the instructions that return, as uprobe:BINARY:FUNCTION+OFFSET; "
+      .. "force = true attaches it all the same" }
+end
+
+local offset_buffer = ffi.new "uint64_t[1]"
+
+-- The place of a target in its binary: a target with path and offset, or nil and the error.
+local function locate(binary, path, target)
+  offset_buffer[0] = 0
+  local code = target.name[0] ~= 0 and C.lp_binary_resolve(binary, target.name, offset_buffer) or 0
+  if code == 0 then
+    offset_buffer[0] = offset_buffer[0] + target.offset
+    code = C.lp_binary_check(binary, offset_buffer[0])
+  end
+  if code ~= 0 then
+    local failure = err.last()
+    failure.message = targets.text(target) .. ": " .. failure.message
+    return nil, failure
+  end
+  return targets.with(target, { path = path, offset = offset_buffer[0], wildcard = false })
+end
+
+local raw_function = ffi.new "struct lp_binary_function"
+local position = ffi.new "uint64_t[1]"
+
+-- The functions of a wildcard, each place once.
+local function matching(binary, path, target)
+  local found, seen = {}, {}
+  position[0] = 0
+  while C.lp_binary_function(binary, position, raw_function) do
+    local offset = tonumber(raw_function.offset)
+    if not seen[offset] and C.lp_glob_matches(target.name, raw_function.name) then
+      seen[offset] = true
+      found[#found + 1] = targets.with(target, {
+        path = path, name = ffi.string(raw_function.name), offset = raw_function.offset, wildcard = false })
+    end
+  end
+  if #found == 0 then return nil, no_match(target, "function of " .. path) end
+  return found
+end
+
+-- A name with a * in it may be one all the same: Go has main.(*Server).Serve.
+local function user_functions(target, opts)
+  local binary, path = open_binary(target, opts)
+  if not binary then return nil, path end
+  if target.returns and C.lp_binary_is_go(binary) and not opts.force then return nil, go_refusal(target, path) end
+  local located, failure = locate(binary, path, target)
+  if located then return { located } end
+  if target.wildcard then return matching(binary, path, target) end
+  return nil, failure
+end
+
+local raw_usdt = ffi.new "struct lp_usdt"
+
+local function usdt_text(path)
+  return ("%s:%s:%s"):format(path, ffi.string(raw_usdt.provider), ffi.string(raw_usdt.name))
+end
+
+-- libbpf attaches to all places of one probe itself, so each name counts once.
+local function usdt_probes(target, opts)
+  local binary, path = open_binary(target, opts)
+  if not binary then return nil, path end
+  local found, seen = {}, {}
+  position[0] = 0
+  while C.lp_binary_usdt(binary, position, raw_usdt) do
+    local text = usdt_text(path)
+    if not seen[text] and C.lp_glob_matches(target.category, raw_usdt.provider) and
+      C.lp_glob_matches(target.name, raw_usdt.name) then
+      seen[text] = true
+      found[#found + 1] = targets.with(target, { path = path, category = ffi.string(raw_usdt.provider),
+        name = ffi.string(raw_usdt.name), wildcard = false })
+    end
+  end
+  if #found == 0 then return nil, no_match(target, "USDT probe of " .. path) end
+  return found
+end
+
+-- What one target stands for: a list of targets, or nil and the error.
+local function one(target, opts)
+  if target.kind == C.LP_USDT then return usdt_probes(target, opts) end
+  if targets.is_user(target) then return user_functions(target, opts) end
+  if not target.wildcard then return { target } end
+  if target.kind == C.LP_TRACEPOINT then return tracepoints(target) end
+  return kernel_functions(target)
+end
+
+--- What the targets stand for, all in one list.
+-- @tparam {cdata,…} wanted struct lp_target
+-- @tparam table opts of attach
+-- @treturn {cdata,…} targets that can be opened; nil and the error, not raised
+function M.all(wanted, opts)
+  local list = {}
+  for _, target in ipairs(wanted) do
+    local found, failure = one(target, opts)
+    if not found then return nil, failure end
+    for _, each in ipairs(found) do list[#list + 1] = each end
+  end
+  return list
+end
+
+return M

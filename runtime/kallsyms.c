@@ -1,0 +1,155 @@
+/*
+ * kallsyms.c: the kernel's functions, by name and by address, from /proc/kallsyms.
+ *
+ * The file is read once, a few megabytes, and kept as it is: symbols are pointers into it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "error.h"
+#include "nearest.h"
+
+struct symbol {
+    uint64_t address;
+    const char *name;
+    const char *module; /* "" for the kernel proper */
+};
+
+struct lp_kallsyms {
+    struct lp_bytes text;
+    struct symbol *symbols; /* by address */
+    size_t count;
+};
+
+/* "ffffffff81000000 T name\t[module]": functions are t, T, w and W. False for anything else. */
+static bool parse_line(char *line, struct symbol *out)
+{
+    char *end;
+    char *name;
+    char *module;
+
+    out->address = strtoull(line, &end, 16);
+    if (end == line || end[0] != ' ' || end[1] == '\0' || !strchr("tTwW", end[1]) || end[2] != ' ')
+        return false;
+    name = end + 3;
+    module = strchr(name, '\t');
+    out->name = name;
+    out->module = "";
+    if (module) {
+        *module++ = '\0';
+        module[strcspn(module, "]")] = '\0';
+        out->module = *module == '[' ? module + 1 : module;
+    }
+    return name[0] != '\0';
+}
+
+static int by_address(const void *a, const void *b)
+{
+    const struct symbol *one = a;
+    const struct symbol *other = b;
+
+    return one->address < other->address ? -1 : one->address > other->address;
+}
+
+static bool parse(struct lp_kallsyms *kallsyms)
+{
+    size_t lines = 0;
+    char *saved;
+
+    for (size_t i = 0; i < kallsyms->text.size; i++)
+        lines += kallsyms->text.data[i] == '\n';
+    kallsyms->symbols = calloc(lines + 1, sizeof(*kallsyms->symbols));
+    if (!kallsyms->symbols)
+        return false;
+    for (char *line = strtok_r((char *)kallsyms->text.data, "\n", &saved); line; line = strtok_r(NULL, "\n", &saved)) {
+        if (parse_line(line, &kallsyms->symbols[kallsyms->count]))
+            kallsyms->count++;
+    }
+    qsort(kallsyms->symbols, kallsyms->count, sizeof(*kallsyms->symbols), by_address);
+    return true;
+}
+
+struct lp_kallsyms *lp_kallsyms_open(const char *path)
+{
+    struct lp_kallsyms *kallsyms = calloc(1, sizeof(*kallsyms));
+    int fd = open(path ? path : "/proc/kallsyms", O_RDONLY | O_CLOEXEC);
+    int error = !kallsyms ? -ENOMEM : fd < 0 ? -errno : lp_bytes_read_stream(fd, &kallsyms->text);
+
+    if (fd >= 0)
+        close(fd);
+    if (error == 0 && parse(kallsyms))
+        return kallsyms;
+    lp_kallsyms_close(kallsyms);
+    error = error ? -error : ENOMEM;
+    lp_error_set(error, "symbols", "%s cannot be read: %s", path ? path : "/proc/kallsyms", strerror(error));
+    return NULL;
+}
+
+void lp_kallsyms_close(struct lp_kallsyms *kallsyms)
+{
+    if (!kallsyms)
+        return;
+    free(kallsyms->symbols);
+    lp_bytes_free(&kallsyms->text);
+    free(kallsyms);
+}
+
+bool lp_glob_matches(const char *pattern, const char *text)
+{
+    size_t literal = strcspn(pattern, "*?[\\");
+
+    if (strncmp(pattern, text, literal) != 0)
+        return false;
+    return pattern[literal] == '\0' ? text[literal] == '\0' : fnmatch(pattern + literal, text + literal, 0) == 0;
+}
+
+bool lp_kallsyms_next(const struct lp_kallsyms *kallsyms, const char *pattern, const char *module, uint64_t *position,
+                      struct lp_kernel_symbol *out)
+{
+    for (; *position < kallsyms->count; ++*position) {
+        const struct symbol *symbol = &kallsyms->symbols[*position];
+
+        if (!lp_glob_matches(pattern, symbol->name) ||
+            (module && module[0] != '\0' && !lp_glob_matches(module, symbol->module)))
+            continue;
+        *out = (struct lp_kernel_symbol){symbol->name, symbol->module, symbol->address};
+        ++*position;
+        return true;
+    }
+    return false;
+}
+
+bool lp_kallsyms_at(const struct lp_kallsyms *kallsyms, uint64_t address, struct lp_kernel_symbol *out)
+{
+    size_t low = 0;
+    size_t high = kallsyms->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (kallsyms->symbols[middle].address <= address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == 0 || kallsyms->symbols[low - 1].address == 0)
+        return false;
+    *out = (struct lp_kernel_symbol){kallsyms->symbols[low - 1].name, kallsyms->symbols[low - 1].module,
+                                     kallsyms->symbols[low - 1].address};
+    return true;
+}
+
+int lp_kallsyms_nearest(const struct lp_kallsyms *kallsyms, const char *name, const char **out, int max)
+{
+    struct lp_nearest nearest;
+
+    lp_nearest_begin(&nearest, name, out, max);
+    for (size_t i = 0; i < kallsyms->count; i++)
+        lp_nearest_offer(&nearest, kallsyms->symbols[i].name);
+    return nearest.count;
+}

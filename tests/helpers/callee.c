@@ -1,0 +1,76 @@
+/*
+ * callee.c: what the specs attach uprobes and USDT probes to.
+ *
+ *   callee COUNT    waits for a line on standard input, calls callee(3, 40) COUNT times, prints the sum of the results,
+ *                   and so on until standard input ends
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A USDT probe "luaprobe_test:called" with two arguments, as <sys/sdt.h> would write its note. */
+#ifdef __x86_64__
+#define PROBE_ARGUMENTS "-4@%%edi 8@%%rsi"
+#else
+#define PROBE_ARGUMENTS "-4@w0 8@x1"
+#endif
+
+__attribute__((noinline, noclone)) long callee(int a, long b);
+
+__attribute__((noinline, noclone)) long callee(int a, long b)
+{
+    register int first __asm__(
+#ifdef __x86_64__
+        "edi"
+#else
+        "w0"
+#endif
+        ) = a;
+    register long second __asm__(
+#ifdef __x86_64__
+        "rsi"
+#else
+        "x1"
+#endif
+        ) = b;
+
+    __asm__ volatile("990: nop\n"
+                     ".pushsection .note.stapsdt,\"\",\"note\"\n"
+                     ".balign 4\n"
+                     ".4byte 992f-991f, 994f-993f, 3\n"
+                     "991: .asciz \"stapsdt\"\n"
+                     "992: .balign 4\n"
+                     "993: .8byte 990b\n"
+                     ".8byte _.stapsdt.base\n"
+                     ".8byte 0\n"
+                     ".asciz \"luaprobe_test\"\n"
+                     ".asciz \"called\"\n"
+                     ".asciz \"" PROBE_ARGUMENTS "\"\n"
+                     "994: .balign 4\n"
+                     ".popsection\n"
+                     ".ifndef _.stapsdt.base\n"
+                     ".pushsection .stapsdt.base,\"aG\",\"progbits\",.stapsdt.base,comdat\n"
+                     ".weak _.stapsdt.base\n"
+                     ".hidden _.stapsdt.base\n"
+                     "_.stapsdt.base: .space 1\n"
+                     ".size _.stapsdt.base, 1\n"
+                     ".popsection\n"
+                     ".endif\n"
+                     : "+r"(first), "+r"(second));
+    return first + second;
+}
+
+int main(int argc, char **argv)
+{
+    int count = argc > 1 ? atoi(argv[1]) : 1;
+    char line[16];
+
+    while (fgets(line, sizeof(line), stdin)) {
+        long sum = 0;
+
+        for (int i = 0; i < count; i++)
+            sum += callee(3, 40);
+        printf("%ld\n", sum);
+        fflush(stdout);
+    }
+    return 0;
+}
