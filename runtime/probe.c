@@ -17,22 +17,22 @@ static const struct lp_mechanism *const all_mechanisms[] = {&lp_link,    &lp_per
                                                             &lp_tracing, &lp_libbpf,     NULL};
 
 static const struct lp_kind_ops kinds[] = {
-    {LP_KPROBE, probe_mechanisms, lp_kprobe_attr, lp_kprobe_explain, false},
-    {LP_KRETPROBE, probe_mechanisms, lp_kprobe_attr, lp_kprobe_explain, false},
-    {LP_KSYSCALL, probe_mechanisms, lp_kprobe_attr, lp_kprobe_explain, false},
-    {LP_KRETSYSCALL, probe_mechanisms, lp_kprobe_attr, lp_kprobe_explain, false},
-    {LP_UPROBE, probe_mechanisms, lp_uprobe_attr, lp_uprobe_explain, false},
-    {LP_URETPROBE, probe_mechanisms, lp_uprobe_attr, lp_uprobe_explain, false},
-    {LP_TRACEPOINT, event_mechanisms, lp_tracepoint_attr, lp_event_explain, false},
-    {LP_PROFILE, event_mechanisms, lp_counter_attr, lp_event_explain, true},
-    {LP_SOFTWARE, event_mechanisms, lp_counter_attr, lp_event_explain, true},
-    {LP_HARDWARE, event_mechanisms, lp_counter_attr, lp_event_explain, true},
-    {LP_RAW_TRACEPOINT, tracing_mechanisms, NULL, NULL, false},
-    {LP_BTF_TRACEPOINT, tracing_mechanisms, NULL, NULL, false},
-    {LP_FENTRY, tracing_mechanisms, NULL, NULL, false},
-    {LP_FEXIT, tracing_mechanisms, NULL, NULL, false},
-    {LP_USDT, libbpf_mechanisms, NULL, NULL, false},
-    {LP_SECTION, libbpf_mechanisms, NULL, NULL, false},
+    {LP_KPROBE, false, probe_mechanisms, lp_kprobe_attr, lp_kprobe_explain},
+    {LP_KRETPROBE, false, probe_mechanisms, lp_kprobe_attr, lp_kprobe_explain},
+    {LP_KSYSCALL, false, probe_mechanisms, lp_kprobe_attr, lp_kprobe_explain},
+    {LP_KRETSYSCALL, false, probe_mechanisms, lp_kprobe_attr, lp_kprobe_explain},
+    {LP_UPROBE, false, probe_mechanisms, lp_uprobe_attr, lp_uprobe_explain},
+    {LP_URETPROBE, false, probe_mechanisms, lp_uprobe_attr, lp_uprobe_explain},
+    {LP_TRACEPOINT, false, event_mechanisms, lp_tracepoint_attr, lp_event_explain},
+    {LP_PROFILE, true, event_mechanisms, lp_counter_attr, lp_event_explain},
+    {LP_SOFTWARE, true, event_mechanisms, lp_counter_attr, lp_event_explain},
+    {LP_HARDWARE, true, event_mechanisms, lp_counter_attr, lp_event_explain},
+    {LP_RAW_TRACEPOINT, false, tracing_mechanisms, NULL, NULL},
+    {LP_BTF_TRACEPOINT, false, tracing_mechanisms, NULL, NULL},
+    {LP_FENTRY, false, tracing_mechanisms, NULL, NULL},
+    {LP_FEXIT, false, tracing_mechanisms, NULL, NULL},
+    {LP_USDT, false, libbpf_mechanisms, NULL, NULL},
+    {LP_SECTION, false, libbpf_mechanisms, NULL, NULL},
 };
 
 static const struct lp_kind_ops *find_kind(int kind)

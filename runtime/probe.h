@@ -55,12 +55,12 @@ struct lp_mechanism {
 /* What the mechanisms ask of a kind; NULL for what it does not have. */
 struct lp_kind_ops {
     int kind;
+    bool per_cpu; /* a perf event counts on its own CPU only, so there must be one for each */
     const struct lp_mechanism *const *mechanisms; /* the best first; "auto" tries them in this order */
     /* Fills attr for perf_event_open, or sets the last error and returns it. */
     int (*perf_attr)(const struct lp_probe *probe, struct perf_event_attr *attr);
     /* Sets the last error for what perf_event_open, or writing the tracefs event, returned. */
     int (*explain)(const struct lp_probe *probe, int error);
-    bool per_cpu; /* the event counts on its own CPU only, so there must be one for each */
 };
 
 extern const struct lp_mechanism lp_link, lp_perf_ioctl, lp_legacy, lp_multi, lp_tracing, lp_libbpf;

@@ -17,7 +17,7 @@
 
 static bool add(struct lp_binary *binary, const struct lp_symbol *symbol)
 {
-    if (binary->symbol_count == binary->symbol_room) {
+    if (!binary->symbols || binary->symbol_count == binary->symbol_room) {
         size_t room = binary->symbol_room > 0 ? binary->symbol_room * 2 : 1024;
         struct lp_symbol *larger = realloc(binary->symbols, room * sizeof(*larger));
 

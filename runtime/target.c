@@ -163,7 +163,7 @@ static bool parse_function(struct span rest, struct lp_target *out)
 {
     struct span module;
 
-    if (rest.length > 2 && strncmp(rest.start, "0x", 2) == 0)
+    if (isdigit((unsigned char)rest.start[0]))
         return read_number(rest, &out->offset) && out->offset > 0;
     if (cut_first(&rest, ":", &module) && !copy_name(out->category, sizeof(out->category), module, wildcard_bytes))
         return false;

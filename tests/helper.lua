@@ -53,6 +53,14 @@ function M.write(path, text)
   file:close()
 end
 
+--- The path of a file that there is, from the root.
+function M.absolute(path)
+  local pipe = io.popen("realpath " .. path)
+  local absolute = pipe:read "*l"
+  pipe:close()
+  return absolute
+end
+
 --- A directory that is removed by the result's second value.
 function M.temporary_directory()
   local pipe = io.popen "mktemp -d"

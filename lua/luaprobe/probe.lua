@@ -69,14 +69,21 @@ local function check_attached(self, what)
   if #self.handles == 0 then err.misuse("probe %s is detached: it cannot be %s", self.target, what) end
 end
 
+-- Before Linux 5.13 the kernel forgets where such a program goes once it is taken away.
+local function goes_only_once(self)
+  if self.mechanism ~= "tracing" or self.target:find "^raw_tracepoint:" then return false end
+  local major, minor = ffi.string(C.lp_version_kernel()):match "^(%d+)%.(%d+)"
+  return tonumber(major) * 1000 + tonumber(minor) < 5013
+end
+
 --- Stops the program from running at this probe, which stays attached.
 -- @raise error of stage "attach" for mechanisms that cannot do so
 function Probe:disable()
   check_attached(self, "disabled")
-  if self.mechanism == "multi" then
+  if self.mechanism == "multi" or goes_only_once(self) then
     err.raise { code = "EOPNOTSUPP", stage = "attach",
-      message = ("%s: what mechanism multi attached cannot be disabled"):format(self.target),
-      hint = "detach it and attach it again, or attach it by mechanism link" }
+      message = ("%s: mechanism %s cannot disable a probe on this kernel"):format(self.target, self.mechanism),
+      hint = "detach it and attach it again, or use a kprobe by mechanism link or perf" }
   end
   if not self.started then return end
   for _, handle in ipairs(self.handles) do err.check(C.lp_probe_stop(handle)) end

@@ -1,8 +1,8 @@
 /*
  * callee.c: what the specs attach uprobes and USDT probes to.
  *
- *   callee COUNT    waits for a line on standard input, calls callee(3, 40) COUNT times, prints the sum of the results,
- *                   and so on until standard input ends
+ *   callee    reads numbers, a line each, and for each calls callee(3, 40) that many times and prints the sum of what
+ *             it returned
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,15 +59,14 @@ __attribute__((noinline, noclone)) long callee(int a, long b)
     return first + second;
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    int count = argc > 1 ? atoi(argv[1]) : 1;
     char line[16];
 
     while (fgets(line, sizeof(line), stdin)) {
         long sum = 0;
 
-        for (int i = 0; i < count; i++)
+        for (int i = atoi(line); i > 0; i--)
             sum += callee(3, 40);
         printf("%ld\n", sum);
         fflush(stdout);
