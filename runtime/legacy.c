@@ -153,13 +153,13 @@ static int sweep_line(const char *file, char *line)
     return remove_event(file, event) == 0 ? 1 : 0;
 }
 
-static int sweep_file(const char *name)
+static int sweep_file(int root, const char *name)
 {
     char *line = NULL;
     size_t size = 0;
     int removed = 0;
     FILE *file;
-    int fd = open_file(name, O_RDONLY);
+    int fd = openat(root, name, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
         return 0;
@@ -177,12 +177,14 @@ static int sweep_file(const char *name)
 
 int lp_legacy_sweep(void)
 {
+    int removed;
     int root = lp_tracefs_open();
 
     if (root < 0)
         return root;
+    removed = sweep_file(root, "kprobe_events") + sweep_file(root, "uprobe_events");
     close(root);
-    return sweep_file("kprobe_events") + sweep_file("uprobe_events");
+    return removed;
 }
 
 /* ---- the mechanism -------------------------------------------------------------------------------------------- */

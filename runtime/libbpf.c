@@ -31,6 +31,11 @@ static int libbpf_start(struct lp_probe *probe, struct lp_object *object, int i)
     probe->link = probe->target.kind == LP_USDT ? attach_usdt(probe, program) : bpf_program__attach(program);
     if (probe->link)
         return 0;
+    if (errno == EOPNOTSUPP && probe->target.kind == LP_USDT) {
+        lp_error_set(EOPNOTSUPP, "attach", "%s: this kernel can trace it only in one process", probe->target.text);
+        lp_error_hint("name the process: pid = PID; from Linux 5.15 on (cookies) all processes can be traced");
+        return -EOPNOTSUPP;
+    }
     if (errno == EOPNOTSUPP) {
         lp_error_set(EOPNOTSUPP, "attach", "%s: a program of this section cannot be attached by its section alone",
                      probe->target.text);

@@ -220,6 +220,9 @@ void lp_probe_close_all(struct lp_probe *const *probes, uint32_t count, struct l
 void lp_probe_close(struct lp_probe *probe);
 /* Lets the kernel count the runs of all BPF programs of this machine as long as this process lives (Linux 5.8). */
 int lp_stats_enable(void);
+/* The number of the PMU "kprobe" or "uprobe" (Linux 4.17); a negative errno: -ENOENT where the kernel has no such
+ * probes. */
+int lp_pmu_type(const char *pmu);
 /* Removes the tracefs events of luaprobe processes that are gone. Returns how many. */
 int lp_legacy_sweep(void);
 
@@ -295,6 +298,16 @@ bool lp_glob_matches(const char *pattern, const char *text);
  */
 int lp_tracefs_read(const char *file, struct lp_bytes *out);
 int lp_debugfs_read(const char *file, struct lp_bytes *out);
+
+/* ---- signature: the arguments of the kernel's functions ------------------------------------------------------- */
+
+struct lp_signatures;
+
+/* Reads the running kernel's BTF. */
+struct lp_signatures *lp_signatures_open(void);
+void lp_signatures_close(struct lp_signatures *signatures);
+/* Writes "ssize_t (struct file *file, char *buf, size_t count)"; false when the kernel's BTF has no such function. */
+bool lp_signatures_find(const struct lp_signatures *signatures, const char *function, char *out, size_t size);
 
 /* ---- ring: the event buffers of a perf event array ------------------------------------------------------------ */
 

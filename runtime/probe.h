@@ -73,9 +73,7 @@ int lp_perf_start_ioctl(struct lp_probe *probe, struct lp_object *object, int pr
 int lp_perf_stop(struct lp_probe *probe);
 void lp_perf_close(struct lp_probe *probe);
 
-/* pmu.c: the kprobe and uprobe PMUs (Linux 4.17). The number, or a negative errno: -ENOENT where there is none. */
-int lp_pmu_type(const char *pmu);
-/* The config bit that makes it a return probe, or the lowest one of the reference counter's offset. */
+/* pmu.c: the config bit that makes it a return probe, or the lowest one of the reference counter's offset. */
 int lp_pmu_bit(const char *pmu, const char *field);
 
 /* Sets the last error for a program that the kernel refused to run at the probe; returns error. */

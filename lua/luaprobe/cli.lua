@@ -5,6 +5,7 @@
 local argparse = require "argparse"
 local err = require "luaprobe.error"
 local events = require "luaprobe.events"
+local opening = require "luaprobe.opening"
 
 local M = {}
 
@@ -61,6 +62,7 @@ local function add_standard_options(parser)
   parser:option("-c --comm", "Only processes of this name."):argname "COMM":convert(comm)
   parser:option("-d --duration", "End after so many seconds."):argname "SECONDS":convert(seconds)
   parser:flag("-T --timestamp", "Show when it happened.")
+  parser:option("--attach", "Attach by this mechanism: auto, link, perf, legacy or multi."):argname "MECHANISM"
 end
 
 --- Adds a flag of the tool: `:flag("-x --failed", "Show only what failed.")`.
@@ -81,6 +83,15 @@ function Cli:option(names, description, argname, convert)
   return self
 end
 
+--- Adds an argument without a dash.
+-- @tparam string name
+-- @tparam string description
+-- @tparam[opt] string count how many: "1" (the default), "?", "*"
+function Cli:argument(name, description, count)
+  self.parser:argument(name, description):args(count or 1)
+  return self
+end
+
 --- Adds lines of examples to the help.
 function Cli:examples(text)
   self.parser:epilog("Examples:\n" .. text)
@@ -95,13 +106,15 @@ function Cli:parse(words)
   local args = self.parser:parse(words or _G.arg)
   args.filter = { pid = args.pid, tid = args.tid, uid = args.uid, comm = args.comm }
   if args.duration then events.set_duration(args.duration) end
+  if args.attach then opening.set_default_mechanism(args.attach) end
   return args
 end
 
 --- Starts the description of a tool's command line.
 -- @tparam string name the tool
 -- @tparam string description what it shows, for people who have never used it
-function M.new(name, description)
+-- @tparam[opt] table opts `tracing = false`: a command that traces nothing, and so has only --help
+function M.new(name, description, opts)
   if type(name) ~= "string" or type(description) ~= "string" then
     err.misuse("lp.cli takes the tool's name and its description")
   end
@@ -113,7 +126,7 @@ function M.new(name, description)
     io.stdout:write(parser:get_help(), "\n")
     os.exit(0, true)
   end)
-  add_standard_options(parser)
+  if not opts or opts.tracing ~= false then add_standard_options(parser) end
   return setmetatable({ parser = parser }, Cli)
 end
 

@@ -6,6 +6,7 @@ local cli = require "luaprobe.cli"
 local err = require "luaprobe.error"
 local events = require "luaprobe.events"
 local find = require "luaprobe.find"
+local leftovers = require "luaprobe.leftovers"
 
 local DONE, FAILED, WRONG_USAGE = 0, 1, 2 -- exit codes
 
@@ -105,6 +106,7 @@ local function run(plan, words)
   if plan.show then return io.stdout:write(plan.show) end
   C.lp_error_verbose(plan.verbose or false)
   forget_current_directory()
+  leftovers.sweep_quietly()
   local arg = set_arg(words, plan.script)
   for _, code in ipairs(plan.code) do compile(code, "(command line)")() end
   if not words[plan.script] then return end

@@ -5,6 +5,7 @@
 local cli = require "luaprobe.cli"
 local clock = require "luaprobe.clock"
 local columns = require "luaprobe.columns"
+local leftovers = require "luaprobe.leftovers"
 local object = require "luaprobe.object"
 local text = require "luaprobe.text"
 
@@ -13,6 +14,10 @@ return {
   open = object.open,
   --- Opens a BPF object and loads it into the kernel: see luaprobe.object.load.
   load = object.load,
+  --- What can be probed on this machine: see luaprobe.probes.list.
+  probes = function(...) return require("luaprobe.probes").list(...) end, -- most runs do not need it
+  --- Removes what killed luaprobe processes left in tracefs: see luaprobe.leftovers.sweep.
+  sweep = leftovers.sweep,
   --- A tool's command line: see luaprobe.cli.new.
   cli = cli.new,
   --- Aligned output: see luaprobe.columns.new.

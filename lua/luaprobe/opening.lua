@@ -3,7 +3,6 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
-local doctor = require "luaprobe.doctor"
 local probes = require "luaprobe.probe"
 local resolve = require "luaprobe.resolve"
 local targets = require "luaprobe.target"
@@ -88,7 +87,7 @@ end
 local function open_one(target, raw)
   local handle, failure = open_handle(target, raw)
   if handle or not targets.is_kernel(target) then return handle, failure end
-  local explained, replacement = doctor.explain(target, failure)
+  local explained, replacement = require("luaprobe.doctor").explain(target, failure) -- only failures need it
   if not replacement then return nil, explained end
   io.stderr:write(("luaprobe: %s: this kernel has it as %s only\n"):format(targets.text(target), replacement))
   return open_handle(targets.with(target, { name = replacement }), raw)

@@ -3,10 +3,14 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
-local ksyms = require "luaprobe.ksyms"
 local targets = require "luaprobe.target"
 
 local M = {}
+
+-- Only wildcards need it, and most runs have none.
+local function ksyms()
+  return require "luaprobe.ksyms"
+end
 
 local function no_match(target, what)
   return { code = "ENOENT", stage = "attach",
@@ -22,7 +26,7 @@ end
 -- The functions of a kernel wildcard, as targets.
 local function kernel_functions(target)
   local found = {}
-  for _, name in ipairs(ksyms.traceable(ffi.string(target.name), category_of(target))) do
+  for _, name in ipairs(ksyms().traceable(ffi.string(target.name), category_of(target))) do
     found[#found + 1] = targets.with(target, { name = name, category = "", wildcard = false })
   end
   if #found == 0 then return nil, no_match(target, "function that can be probed") end
@@ -31,7 +35,7 @@ end
 
 -- The tracepoints of a wildcard, from "sched:sched_switch" lines.
 local function tracepoints(target)
-  local text = ksyms.tracefs "available_events"
+  local text = ksyms().tracefs "available_events"
   if not text then return { target } end -- opening it says why tracefs cannot be read
   local found = {}
   for category, name in text:gmatch "([^:\n]+):([^\n]+)\n" do

@@ -1,0 +1,160 @@
+--- What can be probed on this machine.
+-- @module luaprobe.probes
+local ffi = require "ffi"
+local C = require "luaprobe.cdef"
+local err = require "luaprobe.error"
+local ksyms = require "luaprobe.ksyms"
+
+local M = {}
+
+-- ---- arguments -----------------------------------------------------------------------------------------------------
+
+local signatures
+local signature_buffer = ffi.new "char[1024]"
+
+-- "ssize_t (struct file *file, …)" of a kernel function; nil where its BTF does not tell.
+local function signature(name)
+  if signatures == nil then
+    local handle = C.lp_signatures_open()
+    signatures = handle ~= nil and ffi.gc(handle, C.lp_signatures_close) or false
+  end
+  if not signatures or not C.lp_signatures_find(signatures, name, signature_buffer, ffi.sizeof(signature_buffer)) then
+    return nil
+  end
+  return ffi.string(signature_buffer)
+end
+
+-- "int dfd, const char * filename" of a tracepoint, from its format file.
+local function fields(category, name)
+  local format = ksyms.tracefs(("events/%s/%s/format"):format(category, name))
+  if not format then return nil end
+  local list = {}
+  for field in format:gmatch "field:([^;]+);" do
+    if not field:find "%f[%w_]common_" then list[#list + 1] = field end
+  end
+  return "(" .. table.concat(list, ", ") .. ")"
+end
+
+-- ---- the kinds -----------------------------------------------------------------------------------------------------
+
+local function kernel(kind, pattern, add)
+  local module
+  if pattern:find ":" then module, pattern = pattern:match "^(.-):(.*)$" end
+  for _, name in ipairs(ksyms.traceable(pattern, module)) do
+    add(kind .. ":" .. name, function() return signature(name) end)
+  end
+end
+
+-- A pattern without a colon is for the names alone.
+local function split_category(pattern)
+  local category, name = pattern:match "^(.-):(.*)$"
+  if not category then return "*", pattern end
+  return category, name == "" and "*" or name
+end
+
+local function tracepoints(pattern, add)
+  local wanted_category, wanted_name = split_category(pattern)
+  local text = ksyms.tracefs "available_events" or ""
+  for category, name in text:gmatch "([^:\n]+):([^\n]+)\n" do
+    if C.lp_glob_matches(wanted_category, category) and C.lp_glob_matches(wanted_name, name) then
+      add(("tracepoint:%s:%s"):format(category, name), function() return fields(category, name) end)
+    end
+  end
+end
+
+-- System calls, as the functions that enter them are called.
+local function syscalls(kind, pattern, add)
+  local prefix = jit.arch == "arm64" and "__arm64_sys_" or "__x64_sys_"
+  for _, symbol in ipairs(ksyms.find(prefix .. pattern)) do
+    local name = symbol.name:sub(#prefix + 1)
+    add(kind .. ":" .. name, function() return fields("syscalls", "sys_enter_" .. name) end)
+  end
+end
+
+local path_buffer = ffi.new "char[4096]"
+local position = ffi.new "uint64_t[1]"
+
+local function open_binary(name)
+  err.check(C.lp_library_find(name, 0, path_buffer, ffi.sizeof(path_buffer)))
+  return ffi.gc(err.check(C.lp_binary_open(path_buffer)), C.lp_binary_close)
+end
+
+-- "PATH" or "PATH:PATTERN".
+local function user_functions(kind, pattern, add)
+  local path, wanted = pattern:match "^(.+):([^:/]*)$"
+  path, wanted = path or pattern, wanted or "*"
+  local binary, found = open_binary(path), ffi.new "struct lp_binary_function"
+  position[0] = 0
+  while C.lp_binary_function(binary, position, found) do
+    if C.lp_glob_matches(wanted, found.name) then
+      local offset = tonumber(found.offset)
+      add(("%s:%s:%s"):format(kind, path, ffi.string(found.name)), function() return ("0x%x"):format(offset) end)
+    end
+  end
+end
+
+-- "PATH", "PATH:PROVIDER" or "PATH:PROVIDER:NAME".
+local function usdt(pattern, add)
+  local path, provider, name = pattern:match "^(.+):([^:/]+):([^:/]+)$"
+  if not path then path, provider = pattern:match "^(.+):([^:/]+)$" end
+  path, provider, name = path or pattern, provider or "*", name or "*"
+  local binary, found = open_binary(path), ffi.new "struct lp_usdt"
+  position[0] = 0
+  while C.lp_binary_usdt(binary, position, found) do
+    if C.lp_glob_matches(provider, found.provider) and C.lp_glob_matches(name, found.name) then
+      local arguments = ffi.string(found.arguments)
+      add(("usdt:%s:%s:%s"):format(path, ffi.string(found.provider), ffi.string(found.name)),
+        function() return "(" .. arguments .. ")" end)
+    end
+  end
+end
+
+local COUNTERS = {
+  software = "cpu-clock task-clock page-faults minor-faults major-faults context-switches cpu-migrations"
+    .. " alignment-faults emulation-faults",
+  hardware = "cpu-cycles instructions cache-references cache-misses branch-instructions branch-misses bus-cycles"
+    .. " ref-cycles",
+}
+
+local function counters(kind, pattern, add)
+  for name in COUNTERS[kind]:gmatch "%S+" do
+    if C.lp_glob_matches(pattern, name) then add(("%s:%s"):format(kind, name)) end
+  end
+end
+
+local KINDS = {
+  kprobe = kernel, kretprobe = kernel, fentry = kernel, fexit = kernel,
+  ksyscall = syscalls, kretsyscall = syscalls,
+  uprobe = user_functions, uretprobe = user_functions,
+  software = counters, hardware = counters,
+  tracepoint = function(_, pattern, add) return tracepoints(pattern, add) end,
+  usdt = function(_, pattern, add) return usdt(pattern, add) end,
+}
+
+--- The probes of this machine that match a pattern.
+--
+-- "vfs_*" means kernel functions and tracepoints of such names; "KIND:PATTERN" one kind: kprobe, kretprobe, ksyscall,
+-- kretsyscall, fentry, fexit, tracepoint ("sched:*"), uprobe and uretprobe ("PATH" or "PATH:PATTERN"), usdt ("PATH",
+-- "PATH:PROVIDER:NAME"), software, hardware.
+-- @tparam[opt] string pattern everything when missing
+-- @tparam[opt] boolean verbose with the arguments of each, as far as the kernel's BTF or the binary tells
+-- @treturn {{target=,arguments=},…} `target` as attach takes it; `arguments` a string or nil
+-- @raise error of stage "attach" for a binary that cannot be read
+function M.list(pattern, verbose)
+  local found = {}
+  local function add(target, arguments)
+    found[#found + 1] = { target = target, arguments = verbose and arguments and arguments() or nil }
+  end
+  local kind, rest = (pattern or "*"):match "^([%w_]+):(.*)$"
+  if kind and KINDS[kind] then
+    KINDS[kind](kind, rest == "" and "*" or rest, add)
+  elseif kind then
+    tracepoints(pattern, add) -- sched:sched_*
+  else
+    if C.lp_pmu_type "kprobe" >= 0 then kernel("kprobe", pattern or "*", add) end
+    tracepoints(pattern or "*", add)
+  end
+  return found
+end
+
+return M

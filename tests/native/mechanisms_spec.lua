@@ -1,0 +1,234 @@
+-- What goes beyond one probe: wildcards, counts, cookies, one process, and what is left behind by whoever was killed.
+local ffi = require "ffi"
+local helper = require "helper"
+
+if not helper.is_root() then
+  describe("mechanisms", function() pending "needs root" end)
+  return
+end
+
+local version = helper.kernel_version()
+local has_kprobes = helper.has_kprobes()
+local has_links = version >= 5015
+local callee = helper.absolute(helper.build .. "/tests/callee")
+local UPROBE = "uprobe:" .. callee .. ":callee"
+
+local function open(program, const)
+  const = const or {}
+  const.only_pid = const.only_pid or helper.pid
+  local object = helper.open("probes", { const = const })
+  for _, other in ipairs(object.programs) do other:set_autoload(other.name == program) end
+  object:load()
+  return object, object.programs[program]
+end
+
+-- Events of ours in tracefs.
+local function our_events()
+  local _, count = helper.holdings().tracefs:gsub(":luaprobe/", "")
+  return count
+end
+
+-- A process that calls callee; `go()` lets it call, and waits for its end.
+local function start_callee(count)
+  local directory, remove = helper.temporary_directory()
+  os.execute("mkfifo " .. directory .. "/in")
+  local job = helper.start(callee .. " <" .. directory .. "/in")
+  local input = assert(io.open(directory .. "/in", "w"))
+  return {
+    pid = job.pid,
+    go = function()
+      input:write(count, "\n")
+      input:close()
+      job.wait()
+      remove()
+    end,
+  }
+end
+
+describe("counts", function()
+  require("luaprobe.cdef").lp_stats_enable() -- which keeps a descriptor as long as the process lives
+  helper.check_leaks(before_each, after_each)
+
+  local CALLS = 100000
+
+  for _, mechanism in ipairs { "link", "perf", "legacy", "multi" } do
+    local works = mechanism == "perf" or mechanism == "legacy" or mechanism == "link" and has_links
+      or mechanism == "multi" and version >= 6006
+    it(("of a uprobe by %s are right after %d calls"):format(mechanism, CALLS), function()
+      if not works then return pending("this kernel has no " .. mechanism) end
+      local process = start_callee(CALLS)
+      local object, program = open("on_uprobe", { only_pid = process.pid })
+      local probe = program:attach { target = UPROBE, mechanism = mechanism, stats = true }
+      assert.are.equal(0, probe.hits)
+      process.go()
+      assert.are.equal(CALLS, probe.hits)
+      assert.are.equal(0, probe.missed or 0)
+      probe:detach()
+      assert.are.equal(CALLS, probe.hits) -- they stay
+      object:close()
+    end)
+  end
+end)
+
+describe("a process", function()
+  helper.check_leaks(before_each, after_each)
+
+  it("is the only one that a probe with pid runs for", function()
+    local one, other = start_callee(10), start_callee(1000)
+    local object, program = open("on_uprobe", { only_pid = one.pid })
+    local probe = program:attach { target = UPROBE, pid = one.pid, mechanism = "legacy" }
+    other.go()
+    one.go()
+    assert.are.equal(10, probe.hits) -- tracefs counts all hits that were not filtered
+    object:close()
+  end)
+
+  it("that is gone, or never was, is an error", function()
+    local object, program = open "on_uprobe"
+    for _, mechanism in ipairs { "auto", "perf", "legacy" } do
+      local ok, reason = pcall(program.attach, program, { target = UPROBE, pid = 4194303, mechanism = mechanism })
+      assert.is_false(ok)
+      assert.are.equal("ESRCH", reason.code)
+    end
+    object:close()
+  end)
+
+  it("has its own libc found by name", function()
+    local process = start_callee(1)
+    local object, program = open("on_uprobe", { only_pid = process.pid })
+    local probe = program:attach { uprobe = "libc:fflush", pid = process.pid }
+    process.go()
+    assert.is_true(tonumber(object.data.uprobe_seen.calls) >= 1)
+    probe:detach()
+    object:close()
+  end)
+end)
+
+describe("a cookie", function()
+  helper.check_leaks(before_each, after_each)
+
+  local function cookie_of(target, program_name, mechanism)
+    local process = start_callee(3)
+    local object, program = open(program_name, { only_pid = process.pid, with_cookie = has_links })
+    local ok, failure = pcall(program.attach, program, { target = target, cookie = 1000000007, mechanism = mechanism })
+    process.go()
+    local sum = tonumber(object.data.uprobe_seen.cookies)
+    object:close()
+    return ok and sum or failure
+  end
+
+  it("reaches the program where the kernel has cookies, and is refused where not", function()
+    local result = cookie_of(UPROBE, "on_uprobe", "auto")
+    if has_links then
+      assert.are.equal(3 * 1000000007, result)
+    else
+      assert.are.equal("attach", result.stage)
+      assert.is_truthy(tostring(result):find "5.15")
+    end
+  end)
+
+  it("is refused by mechanisms that have none", function()
+    local result = cookie_of(UPROBE, "on_uprobe", "perf")
+    assert.are.equal("EOPNOTSUPP", result.code)
+    assert.is_truthy(result.hint:find "link")
+  end)
+end)
+
+describe("a wildcard", function()
+  helper.check_leaks(before_each, after_each)
+
+  it("of tracepoints stands for all that match", function()
+    local object, program = open "on_tracepoint"
+    local probe = program:attach "tracepoint:syscalls:sys_enter_open*"
+    assert.is_true(probe.functions >= 3 and probe.functions < 10)
+    ffi.C.syscall(jit.arch == "x64" and 257 or 56, ffi.cast("int", 12345), ffi.cast("const char *", "/nonexistent"),
+      ffi.cast("int", 0))
+    assert.are.equal(1, tonumber(object.data.tracepoint_seen.calls))
+    object:close()
+  end)
+
+  it("of a binary's functions too", function()
+    local process = start_callee(7)
+    local object, program = open("on_uprobe", { only_pid = process.pid })
+    local probe = program:attach("uprobe:" .. callee .. ":call*")
+    assert.are.equal(1, probe.functions)
+    process.go()
+    assert.are.equal(7, tonumber(object.data.uprobe_seen.calls))
+    object:close()
+  end)
+
+  it("that matches nothing says so", function()
+    local object, program = open "on_tracepoint"
+    local ok, reason = pcall(program.attach, program, "tracepoint:syscalls:nothing_like_*")
+    assert.is_false(ok)
+    assert.is_truthy(reason.message:find "no tracepoint matches")
+    object:close()
+  end)
+
+  for _, mechanism in ipairs { "auto", "multi", "legacy", "perf" } do
+    it("of kernel functions counts each of them, by " .. mechanism, function()
+      if not has_kprobes then return pending "this kernel has no kprobes" end
+      if mechanism == "multi" and version < 6012 then return pending "this kernel has no kprobe.multi" end
+      local object, program = open "on_kprobe"
+      local probe = program:attach { kprobe = "do_sys_openat*", mechanism = mechanism }
+      local expected = mechanism ~= "auto" and mechanism or "link"
+      if mechanism == "auto" and not has_links then expected = "perf" end
+      assert.are.equal(expected, probe.mechanism)
+      assert.are.equal(1, probe.functions)
+      probe:detach()
+      probe = program:attach { kprobe = "vfs_f*", mechanism = mechanism }
+      assert.is_true(probe.functions > 3, probe.functions)
+      if mechanism == "auto" then
+        assert.are.equal(version >= 6012 and "multi" or has_links and "link" or "perf", probe.mechanism)
+      end
+      object:close()
+    end)
+  end
+end)
+
+describe("what a killed process leaves", function()
+  helper.check_leaks(before_each, after_each)
+
+  local script = ([[-e '
+    local lp = require "luaprobe"
+    local object = lp.open("%sprobes.bpf.o")
+    for _, program in ipairs(object.programs) do program:set_autoload(program.name == "on_uprobe") end
+    object:load()
+    object.programs.on_uprobe:attach { target = "%s", mechanism = "legacy" }
+    io.stderr:write "attached\n"
+    io.stdin:read()
+  ' </dev/zero]]):format(helper.fixtures, UPROBE)
+
+  local function leave_an_event()
+    local job = helper.start(helper.luaprobe .. " " .. script)
+    assert(helper.eventually(20, function() return job.err():find "attached" end), job.err())
+    return job
+  end
+
+  it("is removed by the next that starts, and nobody else's", function()
+    local living = leave_an_event()
+    local killed = leave_an_event()
+    assert.are.equal(2, our_events())
+    killed.signal(9)
+    killed.wait()
+    assert.are.equal(2, our_events())
+    helper.luaprobe_run "-e 'x = 1'"
+    assert.are.equal(1, our_events())
+    living.signal(9)
+    living.wait()
+    assert.are.same({ "removed 1 events\n", "", 0 }, { helper.luaprobe_run "gc" })
+    assert.are.equal(0, our_events())
+  end)
+
+  it("is gone after 200 kills at random moments, once somebody has started", function()
+    math.randomseed(42)
+    for _ = 1, 200 do
+      local job = helper.start(helper.luaprobe .. " " .. script)
+      helper.sleep(math.random() * 0.03)
+      job.signal(9)
+      job.wait()
+    end
+    helper.luaprobe_run "-e 'x = 1'"
+    assert.are.equal(0, our_events())
+  end)
+end)
