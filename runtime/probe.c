@@ -173,7 +173,9 @@ int lp_probe_start(struct lp_probe *probe, struct lp_object *object, int program
     /* That the kernel does not know the mechanism is the only reason to try the next one. */
     if (error == -EINVAL && probe->automatic && probe->mechanism->older) {
         probe->mechanism = probe->mechanism->older;
-        error = probe->mechanism->start(probe, object, program);
+        error = check_options(probe, probe->mechanism);
+        if (error == 0)
+            error = probe->mechanism->start(probe, object, program);
     }
     if (error == 0 && first)
         program_counts(probe->program_fd, &probe->runs_before, &probe->missed_before);

@@ -186,6 +186,66 @@ describe("a wildcard", function()
   end
 end)
 
+describe("a binary", function()
+  helper.check_leaks(before_each, after_each)
+
+  local function count(path, target, program_name, opts)
+    local directory, remove = helper.temporary_directory()
+    os.execute("mkfifo " .. directory .. "/in")
+    local job = helper.start(path .. " <" .. directory .. "/in")
+    local input = assert(io.open(directory .. "/in", "w"))
+    local object, program = open(program_name or "on_uprobe", { only_pid = job.pid })
+    opts = opts or {}
+    opts.target = target
+    local ok, result = pcall(program.attach, program, opts)
+    input:write "7\n"
+    input:close()
+    job.wait()
+    remove()
+    local seen = object.data[program_name == "on_uretprobe" and "uretprobe_seen" or "uprobe_seen"]
+    local calls = tonumber(seen.calls)
+    object:close()
+    return ok and calls or result
+  end
+
+  it("at fixed addresses is probed at the right place", function()
+    local path = helper.absolute(helper.build .. "/tests/callee_fixed")
+    assert.are.equal(7, count(path, "uprobe:" .. path .. ":callee"))
+  end)
+
+  it("is probed at an offset in the file as well", function()
+    local path = helper.absolute(helper.build .. "/tests/callee_fixed")
+    local list = helper.luaprobe_run("list -v uprobe:" .. path .. ":callee")
+    assert.are.equal(7, count(path, "uprobe:" .. path .. ":" .. list:match "callee (0x%x+)"))
+  end)
+
+  it("of Go takes no uretprobe, unless it is forced", function()
+    local path = helper.absolute(helper.build .. "/tests/callee_go")
+    local refusal = count(path, "uretprobe:" .. path .. ":callee", "on_uretprobe")
+    assert.is_truthy(refusal.message:find "is a Go program")
+    assert.is_truthy(refusal.hint:find "force = true")
+    assert.are.equal(7, count(path, "uretprobe:" .. path .. ":callee", "on_uretprobe", { force = true }))
+    assert.are.equal(7, count(path, "uprobe:" .. path .. ":callee"))
+  end)
+
+  it("that is stripped is resolved by the debug file of its build-id", function()
+    if helper.run "command -v objcopy readelf" == "" then return pending "objcopy is not installed" end
+    local directory, remove = helper.temporary_directory()
+    local path = directory .. "/stripped"
+    local id = helper.run("readelf -n " .. callee):match "Build ID: (%x+)"
+    local debug_directory = "/usr/lib/debug/.build-id/" .. id:sub(1, 2)
+    helper.run(("objcopy --strip-all %s %s"):format(callee, path))
+    assert.is_truthy(tostring(count(path, "uprobe:" .. path .. ":callee")):find "stripped")
+    helper.run(("mkdir -p %s && objcopy --only-keep-debug %s %s/%s.debug"):format(debug_directory, callee,
+      debug_directory, id:sub(3)))
+    local calls = count(path, "uprobe:" .. path .. ":callee")
+    helper.run(("rm %s/%s.debug; rmdir -p --ignore-fail-on-non-empty %s"):format(debug_directory, id:sub(3),
+      debug_directory))
+    remove()
+    assert.are.equal(7, calls)
+  end)
+end)
+
 describe("what a killed process leaves", function()
   helper.check_leaks(before_each, after_each)
 

@@ -1,0 +1,163 @@
+-- What only kernels with kprobes can show: places inside of functions, misses, and why a function is refused.
+local ffi = require "ffi"
+local helper = require "helper"
+
+if not helper.is_root() or not helper.has_kprobes() then
+  describe("kprobes", function() pending "needs root and a kernel with kprobes" end)
+  return
+end
+
+local ksyms = require "luaprobe.ksyms"
+
+local SYS_OPENAT = jit.arch == "x64" and 257 or 56
+
+local function openat(count)
+  for _ = 1, count do
+    ffi.C.syscall(SYS_OPENAT, ffi.cast("int", 12345), ffi.cast("const char *", "/nonexistent"), ffi.cast("int", 0),
+      ffi.cast("int", 0))
+  end
+end
+
+local function open(program)
+  local object = helper.open("probes", { const = { only_pid = helper.pid } })
+  for _, other in ipairs(object.programs) do other:set_autoload(other.name == program) end
+  object:load()
+  return object, object.programs[program]
+end
+
+local function calls(object, kind)
+  return tonumber(object.data[kind .. "_seen"].calls)
+end
+
+describe("a kprobe", function()
+  helper.check_leaks(before_each, after_each)
+
+  local function counts(target, mechanism)
+    local object, program = open "on_kprobe"
+    local probe = program:attach { target = target, mechanism = mechanism }
+    openat(20)
+    assert.are.equal(20, calls(object, "kprobe"))
+    object:close()
+    return probe
+  end
+
+  for _, mechanism in ipairs { "auto", "perf", "legacy" } do
+    it("goes to an address, by " .. mechanism, function()
+      local address = ksyms.find("do_sys_openat2")[1].address
+      counts(("kprobe:0x%s"):format(bit.tohex(address, 16)), mechanism)
+    end)
+
+    it("goes to an instruction inside of a function, by " .. mechanism, function()
+      -- The first instruction is 5 bytes long (the call to ftrace) or 4 (endbr64): one of both is a boundary.
+      local object, program = open "on_kprobe"
+      local attached = 0
+      for _, offset in ipairs { 4, 5 } do
+        local ok, result = pcall(program.attach, program,
+          { target = "kprobe:do_sys_openat2+" .. offset, mechanism = mechanism })
+        if ok then
+          attached = attached + 1
+          result:detach()
+        else
+          assert.are.equal("EILSEQ", result.code)
+          assert.is_truthy(result.message:find("not the start of an instruction", 1, true))
+        end
+      end
+      assert.is_true(attached >= 1)
+      object:close()
+    end)
+  end
+
+  it("counts 100,000 calls right, and tells its misses", function()
+    for _, mechanism in ipairs { "auto", "legacy" } do
+      require("luaprobe.cdef").lp_stats_enable()
+      local object, program = open "on_kprobe"
+      local probe = program:attach { kprobe = "do_sys_openat2", mechanism = mechanism }
+      openat(100000)
+      assert.are.equal(100000, calls(object, "kprobe"))
+      object:detach()
+      assert.is_true(probe.hits >= 100000) -- other processes open files too
+      assert.is_true(probe.missed >= 0)
+      object:close()
+    end
+  end)
+end)
+
+describe("a kretprobe", function()
+  helper.check_leaks(before_each, after_each)
+
+  -- Sleepers stay inside of the function, so that there are more calls under way than maxactive allows.
+  local function sleepers(count)
+    local jobs = {}
+    for i = 1, count do jobs[i] = helper.start "sleep 2" end
+    return jobs
+  end
+
+  it("with a small maxactive misses calls, and tells how many", function()
+    local object, program = open "on_kretprobe"
+    local probe = program:attach { kretprobe = "hrtimer_nanosleep", maxactive = 1 }
+    assert.are.equal("legacy", probe.mechanism)
+    for _, job in ipairs(sleepers(5)) do job.wait() end
+    probe:detach()
+    object:close()
+    if helper.kernel_version() >= 6001 then
+      assert.is_true(probe.missed >= 3, tostring(probe.missed))
+    else
+      assert.are.equal(0, probe.missed) -- this kernel's profile does not count them
+    end
+  end)
+
+  it("takes maxactive only by the mechanism that has it", function()
+    local object, program = open "on_kretprobe"
+    local ok, reason = pcall(program.attach, program,
+      { kretprobe = "do_sys_openat2", maxactive = 10, mechanism = "perf" })
+    assert.is_false(ok)
+    assert.is_truthy(reason.message:find "legacy")
+    object:close()
+  end)
+end)
+
+describe("the doctor", function()
+  helper.check_leaks(before_each, after_each)
+
+  local function refusal(target, mechanism)
+    local object, program = open(target:find "^kretprobe" and "on_kretprobe" or "on_kprobe")
+    local ok, reason = pcall(program.attach, program, { target = target, mechanism = mechanism })
+    object:close()
+    assert.is_false(ok, target)
+    assert.are.equal("attach", reason.stage)
+    assert.is_truthy(reason.hint, reason.message)
+    return reason
+  end
+
+  local function find(text, reason)
+    assert.is_truthy((reason.message .. "\n" .. reason.hint):find(text, 1, true), tostring(reason))
+  end
+
+  for _, mechanism in ipairs { "auto", "legacy" } do
+    it("names the nearest functions, by " .. mechanism, function()
+      find("did you mean do_sys_openat2", refusal("kprobe:do_sys_opnat2", mechanism))
+    end)
+
+    it("knows the blacklist, by " .. mechanism, function()
+      local name = next(ksyms.blacklist())
+      assert.is_truthy(name)
+      find("blacklist", refusal("kprobe:kprobe_dispatcher", mechanism))
+    end)
+
+    it("knows modules that are not loaded, by " .. mechanism, function()
+      find("sudo modprobe nosuchmod", refusal("kprobe:nosuchmod:nosuch_function", mechanism))
+    end)
+
+    it("tells of an offset past the end, by " .. mechanism, function()
+      refusal("kprobe:do_sys_openat2+0x100000", mechanism)
+    end)
+  end
+
+  it("says that a return has no offset", function()
+    local object, program = open "on_kretprobe"
+    local ok, reason = pcall(program.attach, program, "kretprobe:do_sys_openat2+4")
+    object:close()
+    assert.is_false(ok)
+    assert.is_truthy(tostring(reason):find "no offset")
+  end)
+end)
