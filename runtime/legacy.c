@@ -215,6 +215,15 @@ static int write_definition(const struct lp_probe *probe, char *out, size_t size
     return (size_t)written < size ? 0 : -E2BIG;
 }
 
+/* tracefs takes functions of modules that may come one day; whoever attaches wants to see calls now. */
+static bool module_is_loaded(const struct lp_target *target)
+{
+    char path[160];
+
+    snprintf(path, sizeof(path), "/sys/module/%s", target->category);
+    return target->category[0] == '\0' || access(path, F_OK) == 0;
+}
+
 static int create_event(struct lp_probe *probe)
 {
     char definition[2048];
@@ -227,6 +236,8 @@ static int create_event(struct lp_probe *probe)
         lp_error_hint("use mechanism auto, link or perf");
         return -EINVAL;
     }
+    if (!is_user(&probe->target) && !module_is_loaded(&probe->target))
+        return probe->kind->explain(probe, -ENOENT);
     write_name(name, sizeof(name));
     probe->event = strdup(name);
     if (!probe->event)

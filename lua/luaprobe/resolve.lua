@@ -33,6 +33,17 @@ local function kernel_functions(target)
   return found
 end
 
+-- A place inside of a function. Some kernels (6.1) take an offset past its end, and so a place in another function.
+local function kernel_place(target)
+  local symbol = ksyms().find(ffi.string(target.name), category_of(target))[1]
+  if not symbol or symbol.address == 0 then return { target } end -- opening it says what is wrong
+  local _, offset = ksyms().at(symbol.address + target.offset)
+  if offset == tonumber(target.offset) then return { target } end
+  return nil, { code = "EINVAL", stage = "attach",
+    message = ("%s: the offset leads out of %s, past its end"):format(targets.text(target), symbol.name),
+    hint = "leave the offset out, or take it from the function's disassembly" }
+end
+
 -- The tracepoints of a wildcard, from "sched:sched_switch" lines.
 local function tracepoints(target)
   local text = ksyms().tracefs "available_events"
@@ -145,7 +156,10 @@ end
 local function one(target, opts)
   if target.kind == C.LP_USDT then return usdt_probes(target, opts) end
   if targets.is_user(target) then return user_functions(target, opts) end
-  if not target.wildcard then return { target } end
+  if not target.wildcard then
+    if targets.is_kernel(target) and target.offset > 0 and target.name[0] ~= 0 then return kernel_place(target) end
+    return { target }
+  end
   if target.kind == C.LP_TRACEPOINT then return tracepoints(target) end
   return kernel_functions(target)
 end

@@ -1,4 +1,5 @@
-/* target_fuzz.c: libFuzzer on the target parser: any text is a target or is refused with a reason, and both for good. */
+/* target_fuzz.c: libFuzzer on the target parser: any text is a target or is refused with a reason, and both for good.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Every string of a target ends inside of its field. */
 static void check_strings(const struct lp_target *target)
 {
-    if (!memchr(target->word, '\0', sizeof(target->word)) || !memchr(target->category, '\0', sizeof(target->category)) ||
+    if (!memchr(target->word, '\0', sizeof(target->word)) ||
+        !memchr(target->category, '\0', sizeof(target->category)) ||
         !memchr(target->path, '\0', sizeof(target->path)) || !memchr(target->name, '\0', sizeof(target->name)) ||
         !memchr(target->text, '\0', sizeof(target->text)))
         abort();
