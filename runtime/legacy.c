@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "perf_event.h"
 #include "probe.h"
 #include "tracefs.h"
 
@@ -194,6 +195,12 @@ static const char *list_of(const struct lp_target *target)
     return is_user(target) ? "uprobe_events" : "kprobe_events";
 }
 
+/*
+ * How many calls at once a kretprobe follows unless told: enough for functions that sleep. The kernel's own default is
+ * ten or twice the CPUs, before Linux 6.0 the number of CPUs. Each costs about 100 bytes of kernel memory.
+ */
+enum { MAXACTIVE = 128 };
+
 /* The definition that kprobe_events and uprobe_events take: Documentation/trace/kprobetrace.rst. */
 static int write_definition(const struct lp_probe *probe, char *out, size_t size)
 {
@@ -201,10 +208,10 @@ static int write_definition(const struct lp_probe *probe, char *out, size_t size
     char type[24] = "p";
     int written;
 
-    if (target->returns && probe->options.maxactive > 0)
-        snprintf(type, sizeof(type), "r%u", probe->options.maxactive);
-    else if (target->returns)
+    if (target->returns && is_user(target))
         snprintf(type, sizeof(type), "r");
+    else if (target->returns)
+        snprintf(type, sizeof(type), "r%u", probe->options.maxactive > 0 ? probe->options.maxactive : MAXACTIVE);
     if (is_user(target))
         written = snprintf(out, size, "%s:%s %s:0x%" PRIx64 "\n", type, probe->event, target->path, target->offset);
     else if (target->name[0] == '\0')
@@ -224,10 +231,10 @@ static bool module_is_loaded(const struct lp_target *target)
     return target->category[0] == '\0' || access(path, F_OK) == 0;
 }
 
-static int create_event(struct lp_probe *probe)
+/* Writes the definition of the probe's target; a second one of the same event name becomes a part of that event. */
+static int define(const struct lp_probe *probe)
 {
     char definition[2048];
-    char name[96];
     int error;
 
     if (is_user(&probe->target) && strpbrk(probe->target.path, " \t#\"'\\")) {
@@ -238,63 +245,118 @@ static int create_event(struct lp_probe *probe)
     }
     if (!is_user(&probe->target) && !module_is_loaded(&probe->target))
         return probe->kind->explain(probe, -ENOENT);
-    write_name(name, sizeof(name));
-    probe->event = strdup(name);
-    if (!probe->event)
-        return lp_error_set(ENOMEM, "attach", "%s: no memory", probe->target.text);
     error = write_definition(probe, definition, sizeof(definition));
     if (error == 0)
         error = command(list_of(&probe->target), definition);
-    if (error == 0)
-        return 0;
-    free(probe->event);
-    probe->event = NULL;
-    return probe->kind->explain(probe, error);
+    return error ? probe->kind->explain(probe, error) : 0;
 }
 
 static int legacy_open(struct lp_probe *probe)
 {
-    struct perf_event_attr attr = {.type = PERF_TYPE_TRACEPOINT};
-    int id;
-    int error = probe->event ? 0 : create_event(probe);
+    char name[96];
+    int error;
 
-    if (error)
-        return error;
-    id = lp_tracefs_event_id(probe->event, probe->target.text);
+    write_name(name, sizeof(name));
+    probe->event = strdup(name);
+    if (!probe->event)
+        return lp_error_set(ENOMEM, "attach", "%s: no memory", probe->target.text);
+    error = define(probe);
+    if (error) {
+        free(probe->event);
+        probe->event = NULL;
+    }
+    return error;
+}
+
+/* Events of several probes came with Linux 5.4. */
+static int legacy_add(struct lp_probe *probe, const struct lp_target *target)
+{
+    struct lp_probe other = *probe;
+
+    int error;
+
+    other.target = *target;
+    error = define(&other);
+    if (error == 0)
+        probe->added++;
+    return error;
+}
+
+static bool legacy_available(const struct lp_probe *probe)
+{
+    int fd = open_file(list_of(&probe->target), O_WRONLY | O_APPEND);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* The perf event of the tracefs event. */
+static int event_attr(const struct lp_probe *probe, struct perf_event_attr *attr)
+{
+    int id = lp_tracefs_event_id(probe->event, probe->target.text);
+
     if (id == -ENOENT)
         lp_error_set(ENOENT, "attach", "%s: its tracefs event %s was removed by somebody", probe->target.text,
                      probe->event);
     if (id < 0)
         return id;
-    attr.config = (unsigned)id;
-    return lp_perf_open_one(probe, &attr);
+    *attr = (struct perf_event_attr){.type = PERF_TYPE_TRACEPOINT, .config = (unsigned)id};
+    return 0;
+}
+
+/* Only now, since no function can join an event that is in use. */
+static int legacy_start(struct lp_probe *probe, struct lp_object *object, int program)
+{
+    struct perf_event_attr attr;
+    int error = event_attr(probe, &attr);
+
+    if (error == 0 && probe->perf_count == 0)
+        error = lp_perf_open_one(probe, &attr);
+    return error ? error : lp_perf_start_ioctl(probe, object, program);
+}
+
+/*
+ * The last perf event of a tracefs event takes all its functions' probes away when it is closed, milliseconds for each.
+ * When the probe is to be closed anyway, another perf event keeps them, so that only the program goes; legacy_close
+ * does the rest.
+ */
+static int legacy_stop(struct lp_probe *probe)
+{
+    struct perf_event_attr attr;
+
+    if (probe->closing && probe->added > 0 && probe->perf_count > 0 && event_attr(probe, &attr) == 0) {
+        attr.disabled = 1;
+        probe->keeper_fd = lp_perf_event_open(&attr, -1, 0);
+    }
+    return lp_perf_stop(probe);
 }
 
 static void legacy_close(struct lp_probe *probe)
 {
     (void)lp_perf_stop(probe);
+    if (probe->keeper_fd >= 0)
+        close(probe->keeper_fd);
     if (probe->event)
         (void)remove_event(list_of(&probe->target), probe->event);
     free(probe->event);
 }
 
-/* kprobe_profile: "  NAME HITS MISSED"; uprobe_profile: "  PATH NAME HITS". */
+/* kprobe_profile: "  NAME HITS MISSED"; uprobe_profile: "  PATH NAME HITS". An event of several probes has a line for
+ * each. */
 static void read_profile(const struct lp_probe *probe, const char *line, struct lp_probe_counts *out)
 {
     const char *name = strchr(probe->event, '/') + 1;
     const char *found = strstr(line, name);
-    long long hits;
-    long long missed;
+    long long hits = 0;
+    long long missed = 0;
 
     if (!found || found[strlen(name)] != ' ')
         return;
-    switch (sscanf(found + strlen(name), "%lld %lld", &hits, &missed)) {
-    case 2:
-        out->missed = missed;
-        /* fall through */
-    case 1:
-        out->hits = hits;
-    }
+    if (sscanf(found + strlen(name), "%lld %lld", &hits, &missed) >= 1)
+        out->hits += hits;
+    if (!is_user(&probe->target))
+        out->missed += missed;
 }
 
 static void legacy_count(const struct lp_probe *probe, struct lp_probe_counts *out)
@@ -311,6 +373,9 @@ static void legacy_count(const struct lp_probe *probe, struct lp_probe_counts *o
         close(fd);
         return;
     }
+    out->hits = 0;
+    if (!is_user(&probe->target))
+        out->missed = 0;
     while (getline(&line, &size, file) > 0)
         read_profile(probe, line, out);
     free(line);
@@ -319,9 +384,11 @@ static void legacy_count(const struct lp_probe *probe, struct lp_probe_counts *o
 
 const struct lp_mechanism lp_legacy = {
     .name = "legacy",
+    .available = legacy_available,
     .open = legacy_open,
-    .start = lp_perf_start_ioctl,
-    .stop = lp_perf_stop,
+    .add = legacy_add,
+    .start = legacy_start,
+    .stop = legacy_stop,
     .close = legacy_close,
     .count = legacy_count,
 };

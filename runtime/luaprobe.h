@@ -24,6 +24,7 @@ const char *lp_version(void);
 const char *lp_version_libbpf(void);
 /* The running kernel's release, as uname -r prints it. */
 const char *lp_version_kernel(void);
+bool lp_kernel_at_least(int major, int minor);
 
 /* ---- error ---------------------------------------------------------------------------------------------------- */
 
@@ -186,7 +187,7 @@ struct lp_probe_options {
      */
     const char *mechanism;
     int pid;            /* uprobes, USDT and perf events of one process; 0: of all */
-    uint32_t maxactive; /* calls that a kretprobe can follow at once; 0: the kernel's choice. Only "legacy" has it */
+    uint32_t maxactive; /* calls that a kretprobe can follow at once ("legacy" only); 0: the default */
     bool has_cookie;
     uint64_t cookie;              /* what bpf_get_attach_cookie returns (Linux 5.15) */
     const char *const *functions; /* "multi": the kernel's functions that a wildcard stands for */
@@ -199,11 +200,13 @@ struct lp_probe_options {
  * program runs yet. A uprobe's target has a path that can be opened and the offset in that file, see lp_binary_resolve.
  */
 struct lp_probe *lp_probe_open(const struct lp_target *target, const struct lp_probe_options *options);
+/* Adds a function to an open probe of mechanism legacy that was not started yet. */
+int lp_probe_add(struct lp_probe *probe, const struct lp_target *target);
 /* Lets the object's i-th program, which must be loaded, run there; also again after lp_probe_stop. */
 int lp_probe_start(struct lp_probe *probe, struct lp_object *object, int i);
 /* After it the program does not run there any more. */
 int lp_probe_stop(struct lp_probe *probe);
-/* The mechanism in use; with "auto" it is settled by lp_probe_start. */
+/* The mechanism in use. */
 const char *lp_probe_mechanism(const struct lp_probe *probe);
 
 struct lp_probe_counts {
@@ -212,10 +215,12 @@ struct lp_probe_counts {
 };
 void lp_probe_counts(const struct lp_probe *probe, struct lp_probe_counts *out);
 /*
- * Detaches many, at the cost of few: the kernel's grace periods are waited for side by side. `counts` has room for the
- * final counts of each.
+ * Detaches many, at about the cost of one. No program runs any more when it returns; the kernel may still be busy
+ * forgetting the probes, which lp_probe_settle, and the end of the process, wait for. `counts` has room for the final
+ * counts of each.
  */
 void lp_probe_close_all(struct lp_probe *const *probes, uint32_t count, struct lp_probe_counts *counts);
+void lp_probe_settle(void);
 /* Detaches. */
 void lp_probe_close(struct lp_probe *probe);
 /* Lets the kernel count the runs of all BPF programs of this machine as long as this process lives (Linux 5.8). */

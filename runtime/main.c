@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "luaprobe.h"
@@ -26,13 +25,6 @@ int lp_abi(void)
 const char *lp_version(void)
 {
     return LUAPROBE_VERSION;
-}
-
-const char *lp_version_kernel(void)
-{
-    static struct utsname name;
-
-    return uname(&name) == 0 ? name.release : "unknown";
 }
 
 /*

@@ -73,6 +73,13 @@ int lp_perf_open(struct lp_probe *probe)
     return probe->kind->per_cpu ? open_per_cpu(probe, &attr) : lp_perf_open_one(probe, &attr);
 }
 
+/* BPF links of perf events came with Linux 5.15; only creating one tells, and that takes a program. */
+static bool link_available(const struct lp_probe *probe)
+{
+    (void)probe;
+    return lp_kernel_at_least(5, 15);
+}
+
 static int link_start(struct lp_probe *probe, struct lp_object *object, int program)
 {
     LIBBPF_OPTS(bpf_link_create_opts, opts, .perf_event.bpf_cookie = probe->options.cookie);
@@ -168,7 +175,7 @@ void lp_perf_close(struct lp_probe *probe)
 
 const struct lp_mechanism lp_link = {
     .name = "link",
-    .older = &lp_perf_ioctl, /* it takes the same perf event */
+    .available = link_available,
     .open = lp_perf_open,
     .start = link_start,
     .stop = link_stop,

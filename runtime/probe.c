@@ -3,13 +3,14 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "error.h"
 
 static const struct lp_mechanism *const probe_mechanisms[] = {&lp_link, &lp_perf_ioctl, &lp_legacy, &lp_multi, NULL};
+/* Before Linux 6.0 a kretprobe followed as many calls at once as there are CPUs; only legacy can ask for more. */
+static const struct lp_mechanism *const return_mechanisms[] = {&lp_link, &lp_legacy, &lp_perf_ioctl, &lp_multi, NULL};
 static const struct lp_mechanism *const event_mechanisms[] = {&lp_link, &lp_perf_ioctl, NULL};
 static const struct lp_mechanism *const tracing_mechanisms[] = {&lp_tracing, NULL};
 static const struct lp_mechanism *const libbpf_mechanisms[] = {&lp_libbpf, NULL};
@@ -18,9 +19,9 @@ static const struct lp_mechanism *const all_mechanisms[] = {&lp_link,    &lp_per
 
 static const struct lp_kind_ops kinds[] = {
     {LP_KPROBE, false, probe_mechanisms, lp_kprobe_attr, lp_kprobe_explain},
-    {LP_KRETPROBE, false, probe_mechanisms, lp_kprobe_attr, lp_kprobe_explain},
+    {LP_KRETPROBE, false, return_mechanisms, lp_kprobe_attr, lp_kprobe_explain},
     {LP_KSYSCALL, false, probe_mechanisms, lp_kprobe_attr, lp_kprobe_explain},
-    {LP_KRETSYSCALL, false, probe_mechanisms, lp_kprobe_attr, lp_kprobe_explain},
+    {LP_KRETSYSCALL, false, return_mechanisms, lp_kprobe_attr, lp_kprobe_explain},
     {LP_UPROBE, false, probe_mechanisms, lp_uprobe_attr, lp_uprobe_explain},
     {LP_URETPROBE, false, probe_mechanisms, lp_uprobe_attr, lp_uprobe_explain},
     {LP_TRACEPOINT, false, event_mechanisms, lp_tracepoint_attr, lp_event_explain},
@@ -115,14 +116,14 @@ struct lp_probe *lp_probe_open(const struct lp_target *target, const struct lp_p
         lp_error_set(ENOMEM, "attach", "%s: no memory", target->text);
         return NULL;
     }
-    *probe = (struct lp_probe){.target = *target, .options = *options, .program_fd = -1, .link_fd = -1};
+    *probe =
+        (struct lp_probe){.target = *target, .options = *options, .program_fd = -1, .link_fd = -1, .keeper_fd = -1};
     probe->kind = find_kind(target->kind);
     if (!probe->kind) {
         lp_error_set(EINVAL, "attach", "%s: no such kind of probe", target->text);
         goto fail;
     }
-    probe->automatic = strcmp(options->mechanism, "auto") == 0;
-    if (probe->automatic)
+    if (strcmp(options->mechanism, "auto") == 0)
         error = take_best(probe);
     else
         error = take_named(probe, options->mechanism);
@@ -134,6 +135,15 @@ struct lp_probe *lp_probe_open(const struct lp_target *target, const struct lp_p
 fail:
     lp_probe_close(probe);
     return NULL;
+}
+
+int lp_probe_add(struct lp_probe *probe, const struct lp_target *target)
+{
+    if (probe->mechanism->add)
+        return probe->mechanism->add(probe, target);
+    lp_error_set(EOPNOTSUPP, "attach", "%s: mechanism %s takes one function only", target->text,
+                 probe->mechanism->name);
+    return -EOPNOTSUPP;
 }
 
 int lp_probe_refused(const struct lp_probe *probe, const char *mechanism, int error)
@@ -170,13 +180,6 @@ int lp_probe_start(struct lp_probe *probe, struct lp_object *object, int program
     bool first = probe->program_fd < 0;
     int error = probe->mechanism->start(probe, object, program);
 
-    /* That the kernel does not know the mechanism is the only reason to try the next one. */
-    if (error == -EINVAL && probe->automatic && probe->mechanism->older) {
-        probe->mechanism = probe->mechanism->older;
-        error = check_options(probe, probe->mechanism);
-        if (error == 0)
-            error = probe->mechanism->start(probe, object, program);
-    }
     if (error == 0 && first)
         program_counts(probe->program_fd, &probe->runs_before, &probe->missed_before);
     return error;
@@ -228,66 +231,25 @@ void lp_probe_counts(const struct lp_probe *probe, struct lp_probe_counts *out)
 }
 
 /* The counts are read when nothing runs any more: reading tracefs is work that may be traced itself. */
-static void close_probe(struct lp_probe *probe, struct lp_probe_counts *counts)
+void lp_probe_halt(struct lp_probe *probe, struct lp_probe_counts *counts)
 {
-    if (!probe)
-        return;
-    if (probe->mechanism) {
-        (void)probe->mechanism->stop(probe);
-        lp_probe_counts(probe, counts);
+    probe->closing = true;
+    (void)probe->mechanism->stop(probe);
+    lp_probe_counts(probe, counts);
+}
+
+void lp_probe_free(struct lp_probe *probe)
+{
+    if (probe->mechanism)
         probe->mechanism->close(probe);
-    }
     free(probe);
 }
 
 void lp_probe_close(struct lp_probe *probe)
 {
-    struct lp_probe_counts counts;
-
-    close_probe(probe, &counts);
-}
-
-/* ---- many at once --------------------------------------------------------------------------------------------- */
-
-struct share {
-    struct lp_probe *const *probes;
-    struct lp_probe_counts *counts;
-    uint32_t count;
-    uint32_t first;
-    uint32_t step;
-};
-
-static void *close_share(void *argument)
-{
-    const struct share *share = argument;
-
-    for (uint32_t i = share->first; i < share->count; i += share->step)
-        close_probe(share->probes[i], &share->counts[i]);
-    return NULL;
-}
-
-/*
- * Taking a probe away waits for one or more RCU grace periods, tens of milliseconds of doing nothing, so many threads
- * wait at once. What cannot have a thread of its own is done here.
- */
-void lp_probe_close_all(struct lp_probe *const *probes, uint32_t count, struct lp_probe_counts *counts)
-{
-    enum { THREADS = 64 };
-    pthread_t threads[THREADS];
-    struct share shares[THREADS];
-    bool started[THREADS];
-    uint32_t step = count < THREADS ? count : THREADS;
-
-    for (uint32_t i = 0; i < step; i++) {
-        shares[i] = (struct share){probes, counts, count, i, step};
-        started[i] = i > 0 && pthread_create(&threads[i], NULL, close_share, &shares[i]) == 0;
-    }
-    for (uint32_t i = 0; i < step; i++) {
-        if (!started[i])
-            (void)close_share(&shares[i]);
-    }
-    for (uint32_t i = 0; i < step; i++) {
-        if (started[i])
-            (void)pthread_join(threads[i], NULL);
-    }
+    if (!probe)
+        return;
+    if (probe->mechanism)
+        (void)probe->mechanism->stop(probe);
+    lp_probe_free(probe);
 }

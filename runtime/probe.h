@@ -24,7 +24,6 @@ struct lp_probe {
     struct lp_probe_options options;
     const struct lp_kind_ops *kind;
     const struct lp_mechanism *mechanism;
-    bool automatic;       /* the mechanism was not named */
     int program_fd;       /* of the object that runs here, or -1 */
     uint64_t runs_before; /* that program's run count when it was first started */
     uint64_t missed_before;
@@ -32,21 +31,26 @@ struct lp_probe {
     struct lp_perf *perfs; /* "link", "perf", "legacy": one; those of perf events proper: one per CPU */
     uint32_t perf_count;
     char *event;           /* "legacy": its tracefs event, "GROUP/NAME" */
+    uint32_t added;        /* "legacy": functions that joined the event */
+    int keeper_fd;         /* "legacy": keeps the event's probes while the program is taken away, or -1 */
+    bool closing;          /* this stop is the last */
     int link_fd;           /* "multi", "tracing" */
     struct bpf_link *link; /* "libbpf" */
+    struct lp_probe *next; /* of those that are freed together */
 };
 
 struct lp_mechanism {
     const char *name;
-    /* Takes over what this one opened when the kernel turns out not to know this one; NULL: none. */
-    const struct lp_mechanism *older;
     /* Whether this kernel has it, as far as can be told without a program; NULL: yes. */
     bool (*available)(const struct lp_probe *probe);
     /* Opens what is needed before a program can run. Each returns 0, or sets the last error and returns it. */
     int (*open)(struct lp_probe *probe);
+    /* Adds one more function to an open probe; NULL: it takes one, or all of them when it is opened. */
+    int (*add)(struct lp_probe *probe, const struct lp_target *target);
     int (*start)(struct lp_probe *probe, struct lp_object *object, int program);
+    /* The program runs no more when it returns; what costs time and can wait is left to close. */
     int (*stop)(struct lp_probe *probe);
-    /* After stop; frees everything. */
+    /* After stop; frees everything. Called by a thread of its own when there is much to free. */
     void (*close)(struct lp_probe *probe);
     /* Fills in what this mechanism counts, also after stop; NULL: nothing. */
     void (*count)(const struct lp_probe *probe, struct lp_probe_counts *out);
@@ -64,6 +68,10 @@ struct lp_kind_ops {
 };
 
 extern const struct lp_mechanism lp_link, lp_perf_ioctl, lp_legacy, lp_multi, lp_tracing, lp_libbpf;
+
+/* probe.c: both halves of lp_probe_close. */
+void lp_probe_halt(struct lp_probe *probe, struct lp_probe_counts *counts);
+void lp_probe_free(struct lp_probe *probe);
 
 /* perf.c: opens the probe's perf events as its kind says. */
 int lp_perf_open(struct lp_probe *probe);

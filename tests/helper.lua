@@ -175,6 +175,7 @@ end
 
 --- What this process and the kernel hold.
 function M.holdings()
+  require("luaprobe.cdef").lp_probe_settle()
   collectgarbage()
   collectgarbage()
   local found = { descriptors = count_descriptors(), tracefs = tracefs_events() }

@@ -5,7 +5,7 @@
 local argparse = require "argparse"
 local err = require "luaprobe.error"
 local events = require "luaprobe.events"
-local opening = require "luaprobe.opening"
+local options = require "luaprobe.options"
 
 local M = {}
 
@@ -106,7 +106,7 @@ function Cli:parse(words)
   local args = self.parser:parse(words or _G.arg)
   args.filter = { pid = args.pid, tid = args.tid, uid = args.uid, comm = args.comm }
   if args.duration then events.set_duration(args.duration) end
-  if args.attach then opening.set_default_mechanism(args.attach) end
+  if args.attach then options.set_default_mechanism(args.attach) end
   return args
 end
 

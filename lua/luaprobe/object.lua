@@ -7,7 +7,7 @@ local find = require "luaprobe.find"
 local globals = require "luaprobe.globals"
 local ladder = require "luaprobe.ladder"
 local maps = require "luaprobe.map"
-local opening = require "luaprobe.opening"
+local options = require "luaprobe.options"
 local probes = require "luaprobe.probe"
 local programs = require "luaprobe.program"
 local types = require "luaprobe.types"
@@ -94,7 +94,7 @@ function Object:attach(opts)
   self:check_open()
   local first = opts.first
   opts.first = nil
-  opts = opening.options(opts)
+  opts = options.parse(opts)
   if opts.targets then err.misuse "obj:attach goes where the sections say; obj.programs.NAME:attach takes a target" end
   local rung, list, opened = ladder.climb(ladder.rungs(self, first), function(candidates)
     return open_probes(candidates, opts)

@@ -3,72 +3,16 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local options = require "luaprobe.options"
 local probes = require "luaprobe.probe"
 local resolve = require "luaprobe.resolve"
 local targets = require "luaprobe.target"
 
 local M = {}
 
-local KINDS = {}
-for word in ("kprobe kretprobe ksyscall kretsyscall uprobe uretprobe usdt tracepoint raw_tracepoint tp_btf fentry fexit"
-  .. " profile software hardware"):gmatch "%S+" do
-  KINDS[word] = true
-end
-
-local OPTIONS = { -- and their types
-  mechanism = "string", pid = "number", maxactive = "number", cookie = "number", stats = "boolean", force = "boolean",
-}
-
-local default_mechanism = "auto"
-
---- Names the mechanism for all probes whose attach does not name one (--attach).
-function M.set_default_mechanism(name)
-  default_mechanism = name
-end
-
-local function parse_all(texts, prefix)
-  local list = {}
-  for _, text in ipairs(type(texts) == "table" and texts or { texts }) do
-    if type(text) ~= "string" then err.misuse("a target is a string, not a %s", type(text)) end
-    local target, failure = targets.parse(prefix .. text)
-    if not target then err.raise(failure) end
-    list[#list + 1] = target
-  end
-  if #list == 0 then err.misuse "a list of targets is empty" end
-  return list
-end
-
-local function check_option(name, value)
-  local wanted = OPTIONS[name]
-  if not wanted then err.misuse("attach has no option '%s'", tostring(name)) end
-  if name == "cookie" and type(value) == "cdata" then return end
-  if type(value) ~= wanted then err.misuse("%s is a %s, not a %s", name, wanted, type(value)) end
-  if wanted == "number" and (value < 0 or value % 1 ~= 0) then
-    err.misuse("%s is a whole number, not %s", name, value)
-  end
-end
-
---- What attach was given, checked: `targets` and the options.
-function M.options(given)
-  if given == nil then return {} end
-  if type(given) == "string" then given = { target = given } end
-  if type(given) ~= "table" then err.misuse("attach takes a target or a table, not a %s", type(given)) end
-  local opts = {}
-  for name, value in pairs(given) do
-    if name == "target" or KINDS[name] then
-      if opts.targets then err.misuse "attach takes one kind of target" end
-      opts.targets = parse_all(value, name == "target" and "" or name .. ":")
-    else
-      check_option(name, value)
-      opts[name] = value
-    end
-  end
-  return opts
-end
-
 local function raw_options(opts, target)
   local raw = ffi.new "struct lp_probe_options"
-  raw.mechanism = opts.mechanism or default_mechanism
+  raw.mechanism = opts.mechanism or options.default_mechanism()
   raw.pid = opts.pid or 0
   raw.maxactive = target.returns and opts.maxactive or 0 -- entries have no use for it
   raw.has_cookie = opts.cookie ~= nil
@@ -82,15 +26,26 @@ local function open_handle(target, raw)
   return ffi.gc(handle, C.lp_probe_close)
 end
 
--- The handle, or nil and the error, as the doctor explains it. A function that the compiler renamed is taken by its new
--- name, and that is said.
-local function open_one(target, raw)
-  local handle, failure = open_handle(target, raw)
-  if handle or not targets.is_kernel(target) then return handle, failure end
-  local explained, replacement = require("luaprobe.doctor").explain(target, failure) -- only failures need it
-  if not replacement then return nil, explained end
+-- What `try` makes of a target, or nil and the error, as the doctor explains it. A function that the compiler renamed
+-- is taken by its new name, and that is said.
+local function explained(target, try)
+  local result, failure = try(target)
+  if result or not targets.is_kernel(target) then return result, failure end
+  local explanation, replacement = require("luaprobe.doctor").explain(target, failure) -- only failures need it
+  if not replacement then return nil, explanation end
   io.stderr:write(("luaprobe: %s: this kernel has it as %s only\n"):format(targets.text(target), replacement))
-  return open_handle(targets.with(target, { name = replacement }), raw)
+  return try(targets.with(target, { name = replacement }))
+end
+
+local function open_one(target, raw)
+  return explained(target, function(place) return open_handle(place, raw) end)
+end
+
+local function add_one(handle, target)
+  return explained(target, function(place)
+    if C.lp_probe_add(handle, place) == 0 then return true end
+    return nil, err.last()
+  end)
 end
 
 local names_type = ffi.typeof "const char *[?]"
@@ -150,7 +105,19 @@ local function open_each(text, list, raw)
   return nil, failure
 end
 
--- One handle for all functions. What it points to must outlive it, so the destructor keeps that.
+-- One handle for all functions, which join one event of tracefs. So they are detached together, where the kernel needs
+-- as long for each of many handles as for one. The third result is true when it could not even begin.
+local function open_joined(text, list, raw)
+  raw.mechanism = "legacy"
+  local handle, failure = open_one(list[1], raw)
+  if not handle then return nil, failure, true end
+  local _, reason = for_each(text, list, function(target) return target == list[1] or add_one(handle, target) end)
+  if not reason then return { handle } end
+  C.lp_probe_close(ffi.gc(handle, nil))
+  return nil, reason
+end
+
+-- One handle for all functions, by one link. What it points to must outlive it, so the destructor keeps that.
 local function open_multi(list, raw)
   local array = targets.is_user(list[1]) and offsets_of(list) or names_of(list)
   raw.count = #list
@@ -163,9 +130,61 @@ local function open_multi(list, raw)
   end) }
 end
 
+-- Whether one handle can be for all: functions of the kernel, or of one binary.
+local function are_one_set(list)
+  local first = list[1]
+  if targets.is_kernel(first) then return true end
+  if not targets.is_function_of_binary(first) then return false end
+  local path = ffi.string(first.path)
+  for _, target in ipairs(list) do
+    if ffi.string(target.path) ~= path then return false end
+  end
+  return true
+end
+
+-- A target that mechanism multi cannot take; it goes to the start of kernel functions that have a name.
+local function unfit_for_multi(list)
+  if not targets.is_kernel(list[1]) then return nil end
+  for _, target in ipairs(list) do
+    if target.offset > 0 then return target end
+  end
+end
+
+local function check_multi(list)
+  local unfit = unfit_for_multi(list)
+  if unfit then
+    return { code = "EINVAL", stage = "attach",
+      message = ("%s: mechanism multi goes to the start of a function only"):format(targets.text(unfit)),
+      hint = "use mechanism auto, link, perf or legacy" }
+  end
+  if not are_one_set(list) then
+    return { code = "EINVAL", stage = "attach",
+      message = ("%s: mechanism multi is for kernel functions, or for those of one binary"):format(
+        targets.text(list[1])),
+      hint = "attach them one after the other, or use mechanism auto" }
+  end
+end
+
+-- Handles for many functions on a kernel that has no multi, or for one.
+local function open_without_multi(text, list, raw)
+  local mechanism = ffi.string(raw.mechanism)
+  if #list > 1 and (mechanism == "auto" or mechanism == "legacy") and are_one_set(list) then
+    local handles, failure, not_begun = open_joined(text, list, raw)
+    if handles or mechanism == "legacy" or not not_begun then return handles, failure end
+    raw.mechanism = "auto"
+  end
+  return open_each(text, list, raw)
+end
+
 local function wants_multi(list, mechanism)
   if mechanism ~= "auto" then return mechanism == "multi" end
-  return #list > 1 and list[1].kind ~= C.LP_USDT and (targets.is_kernel(list[1]) or targets.is_user(list[1]))
+  return #list > 1 and are_one_set(list) and not unfit_for_multi(list)
+end
+
+-- How a probe of the targets is called: the pattern, or the first of a list.
+local function text_of(wanted)
+  local text = targets.text(wanted[1])
+  return #wanted > 1 and ("%s and %d more"):format(text, #wanted - 1) or text
 end
 
 --- Opens a probe of a program.
@@ -176,24 +195,26 @@ end
 -- @raise error of stage "attach"; then nothing is open
 function M.open(program, wanted, opts)
   if opts.stats then err.check(C.lp_stats_enable()) end
-  local text = targets.text(wanted[1])
+  local text = text_of(wanted)
   local list, failure = resolve.all(wanted, opts)
   if not list then err.raise(program:told(failure)) end
   local raw = raw_options(opts, list[1])
   local mechanism = ffi.string(raw.mechanism)
+  local multi = wants_multi(list, mechanism)
+  failure = multi and check_multi(list)
   local handles
-  if wants_multi(list, mechanism) then
+  if multi and not failure then
     handles, failure = open_multi(list, raw)
-  else
-    handles, failure = open_each(text, list, raw)
+  elseif not failure then
+    handles, failure = open_without_multi(text, list, raw)
   end
   if not handles then err.raise(program:told(failure)) end
   return probes.new(program, text, handles, {
     functions = #list,
     -- What to do where the kernel turns out to have no "multi".
-    one_by_one = mechanism == "auto" and #handles < #list and function()
+    without_multi = multi and mechanism == "auto" and function()
       raw.count = 0
-      return open_each(text, list, raw)
+      return open_without_multi(text, list, raw)
     end or nil,
   })
 end

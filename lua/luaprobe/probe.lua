@@ -39,7 +39,8 @@ local function sum(probe, counts, from, what)
   return total
 end
 
---- Closes all handles of the given probes at once, which costs about as much as closing one. Their counts stay.
+--- Closes all handles of the given probes at once, which costs about as much as closing one. Their programs do not run
+-- any more when it returns, and their counts stay.
 local function close(probes)
   local list = {}
   for _, probe in ipairs(probes) do
@@ -71,9 +72,7 @@ end
 
 -- Before Linux 5.13 the kernel forgets where such a program goes once it is taken away.
 local function goes_only_once(self)
-  if self.mechanism ~= "tracing" or self.target:find "^raw_tracepoint:" then return false end
-  local major, minor = ffi.string(C.lp_version_kernel()):match "^(%d+)%.(%d+)"
-  return tonumber(major) * 1000 + tonumber(minor) < 5013
+  return self.mechanism == "tracing" and not self.target:find "^raw_tracepoint:" and not C.lp_kernel_at_least(5, 13)
 end
 
 --- Stops the program from running at this probe, which stays attached.
@@ -110,13 +109,15 @@ local function start_all(self)
   end
 end
 
--- Where the kernel has no mechanism for all functions at once, they are opened one by one.
-local function start_one_by_one(self)
+-- Where the kernel has no mechanism multi, or does not know one of the functions, the other ways are taken, which also
+-- tell which function it is.
+local function start_without_multi(self)
   close { self }
-  local handles, failure = self.one_by_one()
-  self.one_by_one = nil
+  local handles, failure = self.without_multi()
+  self.without_multi = nil
   if not handles then return self.program:told(failure) end
   self.handles = handles
+  self.mechanism = ffi.string(C.lp_probe_mechanism(handles[1]))
   return start_all(self)
 end
 
@@ -124,10 +125,11 @@ end
 -- @raise error of stage "attach"; then nothing runs
 function Probe:start()
   local failure = start_all(self)
-  if failure and failure.code == "EOPNOTSUPP" and self.one_by_one then failure = start_one_by_one(self) end
+  if failure and self.without_multi and (failure.code == "EOPNOTSUPP" or failure.code == "ENOENT") then
+    failure = start_without_multi(self)
+  end
   if failure then err.raise(failure) end
   self.started = true
-  self.mechanism = ffi.string(C.lp_probe_mechanism(self.handles[1]))
 end
 
 function Probe:__tostring()
@@ -146,7 +148,7 @@ local M = { close = close }
 -- @param program the luaprobe.program
 -- @tparam string target as users write it
 -- @tparam {cdata,…} handles struct lp_probe *, one per function or a single one for all
--- @tparam table extra `functions`: how many; `one_by_one`: opens one handle for each, where one for all is refused
+-- @tparam table extra `functions`: how many; `without_multi`: opens them in another way
 -- @treturn table `target`, `mechanism`, `program`, `functions` (how many), `hits`, `missed`, `:disable()`, `:enable()`,
 --   `:detach()`
 function M.new(program, target, handles, extra)
@@ -155,7 +157,7 @@ function M.new(program, target, handles, extra)
     target = target,
     handles = handles,
     functions = extra.functions,
-    one_by_one = extra.one_by_one,
+    without_multi = extra.without_multi,
     started = false,
     mechanism = ffi.string(C.lp_probe_mechanism(handles[1])),
   }, Probe)

@@ -4,6 +4,7 @@ local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 local opening = require "luaprobe.opening"
+local options = require "luaprobe.options"
 local targets = require "luaprobe.target"
 
 local Program = {}
@@ -80,7 +81,7 @@ end
 -- @raise error of stage "attach", or "load" when the program cannot be loaded for the mechanism
 function Program:attach(opts)
   check_loaded(self)
-  opts = opening.options(opts)
+  opts = options.parse(opts)
   self.object:open_events()
   local probe = self:open_probe(opts)
   self:bind(probe)

@@ -164,16 +164,27 @@ local function one(target, opts)
   return kernel_functions(target)
 end
 
---- What the targets stand for, all in one list.
+-- What tells targets of one kind apart; patterns of a list may stand for the same one.
+local function place_of(target)
+  local is_found = targets.is_function_of_binary(target) -- then its offset says all
+  return ("%s:%s:%s+%s:%s"):format(ffi.string(target.category), ffi.string(target.path),
+    is_found and "" or ffi.string(target.name), tostring(target.offset), tostring(target.period))
+end
+
+--- What the targets stand for, all in one list, each once.
 -- @tparam {cdata,…} wanted struct lp_target
 -- @tparam table opts of attach
 -- @treturn {cdata,…} targets that can be opened; nil and the error, not raised
 function M.all(wanted, opts)
-  local list = {}
+  local list, seen = {}, {}
   for _, target in ipairs(wanted) do
     local found, failure = one(target, opts)
     if not found then return nil, failure end
-    for _, each in ipairs(found) do list[#list + 1] = each end
+    for _, each in ipairs(found) do
+      local place = place_of(each)
+      if not seen[place] then list[#list + 1] = each end
+      seen[place] = true
+    end
   end
   return list
 end

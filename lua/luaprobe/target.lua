@@ -77,6 +77,11 @@ function M.is_user(target)
   return target.kind == C.LP_UPROBE or target.kind == C.LP_URETPROBE or target.kind == C.LP_USDT
 end
 
+--- Whether it is a function of a binary, by uprobes.
+function M.is_function_of_binary(target)
+  return target.kind == C.LP_UPROBE or target.kind == C.LP_URETPROBE
+end
+
 --- Whether the kernel's functions are, by kprobes.
 function M.is_kernel(target)
   return target.kind >= C.LP_KPROBE and target.kind <= C.LP_KRETSYSCALL
