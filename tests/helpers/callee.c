@@ -2,7 +2,7 @@
  * callee.c: what the specs attach uprobes and USDT probes to.
  *
  *   callee    reads numbers, a line each, and for each calls callee(3, 40) that many times and prints the sum of what
- *             it returned
+ *             it returned; and callee_too(0, 0) once
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +59,14 @@ __attribute__((noinline, noclone)) long callee(int a, long b)
     return first + second;
 }
 
+__attribute__((noinline, noclone)) long callee_too(int a, long b);
+
+__attribute__((noinline, noclone)) long callee_too(int a, long b)
+{
+    __asm__ volatile(""); /* so that calls of it are not merged */
+    return a + b;
+}
+
 int main(void)
 {
     char line[16];
@@ -68,6 +76,7 @@ int main(void)
 
         for (int i = atoi(line); i > 0; i--)
             sum += callee(3, 40);
+        sum += callee_too(0, 0);
         printf("%ld\n", sum);
         fflush(stdout);
     }

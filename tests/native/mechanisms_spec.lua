@@ -1,4 +1,5 @@
 -- What goes beyond one probe: wildcards, counts, cookies, one process, and what is left behind by whoever was killed.
+local C = require "luaprobe.cdef"
 local ffi = require "ffi"
 local helper = require "helper"
 
@@ -6,6 +7,8 @@ if not helper.is_root() then
   describe("mechanisms", function() pending "needs root" end)
   return
 end
+
+C.lp_stats_enable() -- which keeps a descriptor as long as the process lives
 
 local version = helper.kernel_version()
 local has_kprobes = helper.has_kprobes()
@@ -20,6 +23,13 @@ local function open(program, const)
   for _, other in ipairs(object.programs) do other:set_autoload(other.name == program) end
   object:load()
   return object, object.programs[program]
+end
+
+local function openat(count)
+  for _ = 1, count do
+    ffi.C.syscall(jit.arch == "x64" and 257 or 56, ffi.cast("int", 12345), ffi.cast("const char *", "/nonexistent"),
+      ffi.cast("int", 0), ffi.cast("int", 0))
+  end
 end
 
 -- Events of ours in tracefs.
@@ -46,7 +56,6 @@ local function start_callee(count)
 end
 
 describe("counts", function()
-  require("luaprobe.cdef").lp_stats_enable() -- which keeps a descriptor as long as the process lives
   helper.check_leaks(before_each, after_each)
 
   local CALLS = 100000
@@ -141,8 +150,7 @@ describe("a wildcard", function()
     local object, program = open "on_tracepoint"
     local probe = program:attach "tracepoint:syscalls:sys_enter_open*"
     assert.is_true(probe.functions >= 3 and probe.functions < 10)
-    ffi.C.syscall(jit.arch == "x64" and 257 or 56, ffi.cast("int", 12345), ffi.cast("const char *", "/nonexistent"),
-      ffi.cast("int", 0))
+    openat(1)
     assert.are.equal(1, tonumber(object.data.tracepoint_seen.calls))
     object:close()
   end)
@@ -151,9 +159,37 @@ describe("a wildcard", function()
     local process = start_callee(7)
     local object, program = open("on_uprobe", { only_pid = process.pid })
     local probe = program:attach("uprobe:" .. callee .. ":call*")
-    assert.are.equal(1, probe.functions)
+    assert.are.equal(2, probe.functions) -- callee and callee_too
     process.go()
-    assert.are.equal(7, tonumber(object.data.uprobe_seen.calls))
+    assert.are.equal(8, tonumber(object.data.uprobe_seen.calls))
+    object:close()
+  end)
+
+  for _, mechanism in ipairs { "auto", "link", "perf", "legacy", "multi" } do
+    it("or a list of a binary's functions counts each of them, by " .. mechanism, function()
+      if mechanism == "link" and not has_links or mechanism == "multi" and version < 6006 then
+        return pending("this kernel has no " .. mechanism)
+      end
+      local process = start_callee(7)
+      local object, program = open("on_uprobe", { only_pid = process.pid })
+      local probe = program:attach { uprobe = { callee .. ":callee", callee .. ":callee_too" }, pid = process.pid,
+        mechanism = mechanism }
+      assert.are.equal(2, probe.functions)
+      local joined = version >= 6006 and "multi" or "legacy"
+      assert.are.equal(mechanism == "auto" and joined or mechanism, probe.mechanism)
+      process.go()
+      assert.are.equal(8, tonumber(object.data.uprobe_seen.calls))
+      object:close()
+    end)
+  end
+
+  it("or a list of functions of several binaries counts each of them", function()
+    local process = start_callee(7)
+    local object, program = open("on_uprobe", { only_pid = process.pid })
+    local probe = program:attach { uprobe = { callee .. ":callee", "libc:fflush" }, pid = process.pid }
+    assert.are.equal(2, probe.functions)
+    process.go()
+    assert.is_true(tonumber(object.data.uprobe_seen.calls) >= 8)
     object:close()
   end)
 
@@ -176,11 +212,28 @@ describe("a wildcard", function()
       assert.are.equal(expected, probe.mechanism)
       assert.are.equal(1, probe.functions)
       probe:detach()
-      probe = program:attach { kprobe = "vfs_f*", mechanism = mechanism }
+      probe = program:attach { kprobe = { "do_sys_openat2", "__*_sys_getpgid", "vfs_fs*" }, mechanism = mechanism,
+        stats = true }
       assert.is_true(probe.functions > 3, probe.functions)
       if mechanism == "auto" then
-        assert.are.equal(version >= 6012 and "multi" or has_links and "link" or "perf", probe.mechanism)
+        assert.are.equal(version >= 6012 and "multi" or "legacy", probe.mechanism)
       end
+      local function check(opens, others, expected_calls)
+        local before = tonumber(object.data.kprobe_seen.calls)
+        openat(opens)
+        for _ = 1, others do helper.getpgid(0) end
+        assert.are.equal(expected_calls, tonumber(object.data.kprobe_seen.calls) - before)
+      end
+      check(50, 20, 70)
+      assert.is_true(probe.hits >= 70) -- of all processes
+      if probe.mechanism ~= "multi" then
+        probe:disable()
+        check(10, 10, 0)
+        probe:enable()
+        check(10, 10, 20)
+      end
+      probe:detach()
+      check(10, 10, 0)
       object:close()
     end)
   end
@@ -249,15 +302,18 @@ end)
 describe("what a killed process leaves", function()
   helper.check_leaks(before_each, after_each)
 
+  local kprobe = "kprobe:do_sys_openat2"
   local script = ([[-e '
     local lp = require "luaprobe"
     local object = lp.open("%sprobes.bpf.o")
-    for _, program in ipairs(object.programs) do program:set_autoload(program.name == "on_uprobe") end
+    for _, program in ipairs(object.programs) do program:set_autoload(program.name == "%s") end
     object:load()
-    object.programs.on_uprobe:attach { target = "%s", mechanism = "legacy" }
+    object.programs.%s:attach { target = "%s", mechanism = "legacy" }
     io.stderr:write "attached\n"
     io.stdin:read()
-  ' </dev/zero]]):format(helper.fixtures, UPROBE)
+  ' </dev/zero]])
+  script = script:format(helper.fixtures, has_kprobes and "on_kprobe" or "on_uprobe",
+    has_kprobes and "on_kprobe" or "on_uprobe", has_kprobes and kprobe or UPROBE)
 
   local function leave_an_event()
     local job = helper.start(helper.luaprobe .. " " .. script)
@@ -280,14 +336,34 @@ describe("what a killed process leaves", function()
     assert.are.equal(0, our_events())
   end)
 
-  it("is gone after 200 kills at random moments, once somebody has started", function()
+  -- Calls what is probed, all the time.
+  local function start_load()
+    local command = has_kprobes and "while :; do cat /etc/hostname; done" or "while :; do echo 1000; done | " .. callee
+    return helper.start(("setsid sh -c %s >/dev/null"):format(helper.quote(command)))
+  end
+
+  local function seconds_to_attach()
+    local start = tonumber(C.lp_time_monotonic())
+    local job = leave_an_event()
+    local seconds = (tonumber(C.lp_time_monotonic()) - start) / 1e9
+    job.signal(9)
+    job.wait()
+    return seconds
+  end
+
+  it("is gone after 200 kills at random moments under load, once somebody has started", function()
     math.randomseed(42)
+    local load = start_load()
+    local longest, attached = 1.5 * seconds_to_attach(), 0
     for _ = 1, 200 do
       local job = helper.start(helper.luaprobe .. " " .. script)
-      helper.sleep(math.random() * 0.03)
+      helper.sleep(math.random() * longest)
       job.signal(9)
-      job.wait()
+      if select(2, job.wait()):find "attached" then attached = attached + 1 end
     end
+    helper.kill(-load.pid, 15)
+    load.wait()
+    assert.is_true(attached > 10 and attached < 190, attached) -- so some were killed while they attached
     helper.luaprobe_run "-e 'x = 1'"
     assert.are.equal(0, our_events())
   end)
