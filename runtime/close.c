@@ -134,7 +134,7 @@ void lp_probe_close_all(struct lp_probe *const *probes, uint32_t count, struct l
     for (uint32_t i = count; i-- > 0;) {
         probes[i]->next = first;
         first = probes[i];
-        functions += 1 + probes[i]->added;
+        functions += lp_probe_functions(probes[i]);
     }
     if (functions <= FEW || !free_in_background(first))
         free_list(first);

@@ -208,6 +208,8 @@ int lp_probe_start(struct lp_probe *probe, struct lp_object *object, int i);
 int lp_probe_stop(struct lp_probe *probe);
 /* The mechanism in use. */
 const char *lp_probe_mechanism(const struct lp_probe *probe);
+/* How many functions it is for. */
+uint32_t lp_probe_functions(const struct lp_probe *probe);
 
 struct lp_probe_counts {
     int64_t hits;   /* how often the program ran there; -1 when nothing counts that, see lp_stats_enable */

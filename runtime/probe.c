@@ -195,6 +195,11 @@ const char *lp_probe_mechanism(const struct lp_probe *probe)
     return probe->mechanism->name;
 }
 
+uint32_t lp_probe_functions(const struct lp_probe *probe)
+{
+    return probe->options.count > 0 ? probe->options.count : 1 + probe->added;
+}
+
 static bool stats_enabled;
 
 int lp_stats_enable(void)

@@ -55,6 +55,13 @@ local function comm(text)
   return nil, ("a process name has 1 to %d characters, '%s' has %d"):format(COMM_LENGTH, text, #text)
 end
 
+local MECHANISMS = { auto = true, link = true, perf = true, legacy = true, multi = true }
+
+local function mechanism(text)
+  if MECHANISMS[text] then return text end
+  return nil, ("'%s' is not a mechanism: auto, link, perf, legacy or multi"):format(text)
+end
+
 local function add_standard_options(parser)
   parser:option("-p --pid", "Only this process."):argname "PID":convert(process_id)
   parser:option("-t --tid", "Only this thread."):argname "TID":convert(process_id)
@@ -63,6 +70,7 @@ local function add_standard_options(parser)
   parser:option("-d --duration", "End after so many seconds."):argname "SECONDS":convert(seconds)
   parser:flag("-T --timestamp", "Show when it happened.")
   parser:option("--attach", "Attach by this mechanism: auto, link, perf, legacy or multi."):argname "MECHANISM"
+    :convert(mechanism)
 end
 
 --- Adds a flag of the tool: `:flag("-x --failed", "Show only what failed.")`.

@@ -88,7 +88,7 @@ local function for_each(text, list, step)
     if C.lp_stop_pending() ~= 0 then failure = interrupted(text, i, #list) end
     if failure then break end
     local now = tonumber(C.lp_time_monotonic())
-    if now >= next_report then
+    if #list > 1 and now >= next_report then
       say_progress(text, i, #list)
       next_report = now + PROGRESS_EVERY
     end
@@ -165,8 +165,16 @@ local function check_multi(list)
   end
 end
 
+-- How a probe of the targets is called: the pattern, or the first of a list.
+local function text_of(wanted)
+  local text = targets.text(wanted[1])
+  return #wanted > 1 and ("%s and %d more"):format(text, #wanted - 1) or text
+end
+
 -- Handles for many functions on a kernel that has no multi, or for one.
-local function open_without_multi(text, list, raw)
+local function open_without_multi(wanted, list, raw)
+  local text = text_of(wanted)
+  if #list > #wanted then list = resolve.tell_namesakes_apart(wanted, list) end
   local mechanism = ffi.string(raw.mechanism)
   if #list > 1 and (mechanism == "auto" or mechanism == "legacy") and are_one_set(list) then
     local handles, failure, not_begun = open_joined(text, list, raw)
@@ -181,12 +189,6 @@ local function wants_multi(list, mechanism)
   return #list > 1 and are_one_set(list) and not unfit_for_multi(list)
 end
 
--- How a probe of the targets is called: the pattern, or the first of a list.
-local function text_of(wanted)
-  local text = targets.text(wanted[1])
-  return #wanted > 1 and ("%s and %d more"):format(text, #wanted - 1) or text
-end
-
 --- Opens a probe of a program.
 -- @param program the luaprobe.program
 -- @tparam {cdata,…} wanted targets
@@ -195,7 +197,6 @@ end
 -- @raise error of stage "attach"; then nothing is open
 function M.open(program, wanted, opts)
   if opts.stats then err.check(C.lp_stats_enable()) end
-  local text = text_of(wanted)
   local list, failure = resolve.all(wanted, opts)
   if not list then err.raise(program:told(failure)) end
   local raw = raw_options(opts, list[1])
@@ -206,17 +207,15 @@ function M.open(program, wanted, opts)
   if multi and not failure then
     handles, failure = open_multi(list, raw)
   elseif not failure then
-    handles, failure = open_without_multi(text, list, raw)
+    handles, failure = open_without_multi(wanted, list, raw)
   end
   if not handles then err.raise(program:told(failure)) end
-  return probes.new(program, text, handles, {
-    functions = #list,
-    -- What to do where the kernel turns out to have no "multi".
-    without_multi = multi and mechanism == "auto" and function()
-      raw.count = 0
-      return open_without_multi(text, list, raw)
-    end or nil,
-  })
+  -- What to do where the kernel turns out to have no "multi".
+  local without_multi = multi and mechanism == "auto" and function()
+    raw.count = 0
+    return open_without_multi(wanted, list, raw)
+  end or nil
+  return probes.new(program, text_of(wanted), handles, without_multi)
 end
 
 return M

@@ -10,6 +10,12 @@ local handles_type = ffi.typeof "struct lp_probe *[?]"
 local counts_type = ffi.typeof "struct lp_probe_counts[?]"
 local raw_counts = ffi.new "struct lp_probe_counts"
 
+local function count_functions(handles)
+  local sum = 0
+  for _, handle in ipairs(handles) do sum = sum + C.lp_probe_functions(handle) end
+  return sum
+end
+
 -- The sum over all functions of the probe; nil when one is not known.
 local function count(self, what)
   if #self.handles == 0 then return self.final and self.final[what] end
@@ -116,7 +122,7 @@ local function start_without_multi(self)
   local handles, failure = self.without_multi()
   self.without_multi = nil
   if not handles then return self.program:told(failure) end
-  self.handles = handles
+  self.handles, self.functions = handles, count_functions(handles)
   self.mechanism = ffi.string(C.lp_probe_mechanism(handles[1]))
   return start_all(self)
 end
@@ -148,16 +154,16 @@ local M = { close = close }
 -- @param program the luaprobe.program
 -- @tparam string target as users write it
 -- @tparam {cdata,…} handles struct lp_probe *, one per function or a single one for all
--- @tparam table extra `functions`: how many; `without_multi`: opens them in another way
+-- @tparam[opt] function without_multi opens them in another way, when the kernel has no multi
 -- @treturn table `target`, `mechanism`, `program`, `functions` (how many), `hits`, `missed`, `:disable()`, `:enable()`,
 --   `:detach()`
-function M.new(program, target, handles, extra)
+function M.new(program, target, handles, without_multi)
   return setmetatable({
     program = program,
     target = target,
     handles = handles,
-    functions = extra.functions,
-    without_multi = extra.without_multi,
+    functions = count_functions(handles),
+    without_multi = without_multi,
     started = false,
     mechanism = ffi.string(C.lp_probe_mechanism(handles[1])),
   }, Probe)

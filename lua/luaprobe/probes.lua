@@ -54,11 +54,16 @@ end
 
 local function tracepoints(pattern, add)
   local wanted_category, wanted_name = split_category(pattern)
-  local text = ksyms.tracefs "available_events" or ""
-  for category, name in text:gmatch "([^:\n]+):([^\n]+)\n" do
+  local text = ksyms.tracefs "available_events" or "" -- in the order in which modules were loaded
+  local found = {}
+  for line, category, name in text:gmatch "(([^:\n]+):([^\n]+))\n" do
     if C.lp_glob_matches(wanted_category, category) and C.lp_glob_matches(wanted_name, name) then
-      add(("tracepoint:%s:%s"):format(category, name), function() return fields(category, name) end)
+      found[#found + 1] = line
     end
+  end
+  table.sort(found)
+  for _, line in ipairs(found) do
+    add("tracepoint:" .. line, function() return fields(line:match "^([^:]+):(.+)$") end)
   end
 end
 

@@ -68,6 +68,36 @@ describe("a kprobe", function()
     end)
   end
 
+  it("of a wildcard goes to every function of a name, where several have it", function()
+    if helper.kernel_version() < 6006 then return pending "this kernel takes the first of them" end
+    local symbols = #ksyms.find "s_next"
+    assert.is_true(symbols > 1)
+    for _, mechanism in ipairs { "perf", "legacy" } do
+      local object, program = open "on_kprobe"
+      local probe = program:attach { kprobe = "s_nex*", mechanism = mechanism }
+      assert.is_true(probe.functions >= symbols, probe.functions)
+      object:close()
+    end
+  end)
+
+  it("of many says how far it is, and leaves nothing behind when it is interrupted", function()
+    for _, mechanism in ipairs { "perf", "legacy" } do
+      local job = helper.start(("%s -e '\
+        local object = require \"luaprobe\".open(\"%sprobes.bpf.o\")\
+        for _, program in ipairs(object.programs) do program:set_autoload(program.name == \"on_kprobe\") end\
+        object:load()\
+        object.programs.on_kprobe:attach { kprobe = \"s*\", mechanism = \"%s\" }'"):format(
+        helper.luaprobe, helper.fixtures, mechanism))
+      assert.is_true(helper.eventually(20, function() return job.err():find "\n" end))
+      assert.is_truthy(job.err():find "luaprobe: attaching kprobe:s%*: %d+ of %d+\n", job.err())
+      job.signal(2)
+      local out, err, status = job.wait()
+      assert.are.same({ "", 1 }, { out, status })
+      assert.is_truthy(err:find("interrupted after %d+ of %d+; nothing stays attached"), err)
+      assert.is_nil(helper.holdings().tracefs:find ":luaprobe/")
+    end
+  end)
+
   it("counts 100,000 calls right, and tells its misses", function()
     for _, mechanism in ipairs { "auto", "legacy" } do
       local object, program = open "on_kprobe"

@@ -102,6 +102,53 @@ describe("an object", function()
     end
   end)
 
+  -- A crash of libbpf's parser would end this process: runtime/btf_check.c looks at the types first.
+  it("damaged at random is refused with a reason or opened, and nothing worse", function()
+    math.randomseed(7)
+    local refused = 0
+    for _, name in ipairs { "getpgid", "constants", "probes" } do
+      local bytes = helper.read(helper.fixtures .. name .. ".bpf.o")
+      for _ = 1, 300 do
+        local damaged = bytes
+        for _ = 1, math.random(3) do
+          local at = math.random(#damaged)
+          damaged = damaged:sub(1, at - 1) .. string.char(math.random(0, 255)) .. damaged:sub(at + 1)
+        end
+        local ok, result = pcall(lp.open, { bytes = damaged, name = "damaged" })
+        if ok then
+          result:close()
+        else
+          refused = refused + 1
+          assert.are.equal("open", result.stage)
+        end
+      end
+    end
+    assert.is_true(refused > 20, refused)
+  end)
+
+  -- The type section, found by its magic: 9f eb 01 flags, header length 24.
+  local function with_types(bytes, change)
+    local at = assert(bytes:find("\159\235\1\0\24\0\0\0", 1, true))
+    return change(bytes:sub(1, at - 1), bytes:sub(at))
+  end
+
+  it("whose types are damaged is refused by its name", function()
+    local bytes = helper.read(helper.fixtures .. "getpgid.bpf.o")
+    local function check(offset, text)
+      local reason = refusal { name = "types", bytes = with_types(bytes, function(before, types)
+        return before .. types:sub(1, offset) .. text .. types:sub(offset + #text + 1)
+      end) }
+      assert.are.equal("open", reason.stage)
+      assert.is_truthy(reason.message:find("types", 1, true), reason.message)
+    end
+    check(0, "\0\0") -- the magic
+    check(4, "\255\255\255\127") -- the header's length
+    check(12, "\255\255\255\127") -- the length of the types
+    check(20, "\255\255\255\127") -- the length of the names
+    check(24, "\255\255\255\127") -- the first type's name
+    check(28, "\255\255\0\31") -- its kind and how many members it has
+  end)
+
   it("must be named or given in a way that can be one", function()
     for _, what in ipairs { 5, true, {}, { bytes = 5 } } do
       local ok, reason = pcall(lp.open, what)
