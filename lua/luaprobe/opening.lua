@@ -174,7 +174,7 @@ end
 -- Handles for many functions on a kernel that has no multi, or for one.
 local function open_without_multi(wanted, list, raw)
   local text = text_of(wanted)
-  if #list > #wanted then list = resolve.tell_namesakes_apart(wanted, list) end
+  list = resolve.tell_namesakes_apart(wanted, list)
   local mechanism = ffi.string(raw.mechanism)
   if #list > 1 and (mechanism == "auto" or mechanism == "legacy") and are_one_set(list) then
     local handles, failure, not_begun = open_joined(text, list, raw)
