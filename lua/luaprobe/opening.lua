@@ -84,7 +84,7 @@ local function for_each(text, list, step)
   local next_report = tonumber(C.lp_time_monotonic()) + PROGRESS_EVERY
   local caught = #list > 1 and C.lp_stop_catch()
   for i, item in ipairs(list) do
-    results[i], failure = step(item)
+    results[#results + 1], failure = step(item)
     if C.lp_stop_pending() ~= 0 then failure = interrupted(text, i, #list) end
     if failure then break end
     local now = tonumber(C.lp_time_monotonic())
@@ -97,12 +97,25 @@ local function for_each(text, list, step)
   return results, failure
 end
 
+local function close_all(handles)
+  probes.close { { handles = handles } }
+end
+
 -- The handles of the targets, one each; nil and the error, and then none is open.
 local function open_each(text, list, raw)
   local handles, failure = for_each(text, list, function(target) return open_one(target, raw) end)
   if not failure then return handles end
-  probes.close { { handles = handles } }
+  close_all(handles)
   return nil, failure
+end
+
+-- The same for namesakes, of which some cannot be traced.
+local function open_traceable(text, list, raw)
+  return for_each(text, list, function(target)
+    local handle, failure = open_handle(target, raw)
+    if not handle and failure.code ~= "EINVAL" then return nil, failure end
+    return handle
+  end)
 end
 
 -- One handle for all functions, which join one event of tracefs. So they are detached together, where the kernel needs
@@ -111,8 +124,11 @@ local function open_joined(text, list, raw)
   raw.mechanism = "legacy"
   local handle, failure = open_one(list[1], raw)
   if not handle then return nil, failure, true end
-  local _, reason = for_each(text, list, function(target) return target == list[1] or add_one(handle, target) end)
-  if not reason then return { handle } end
+  local _, reason = for_each(text, list, function(target)
+    if target == list[1] then return true end
+    return add_one(handle, target)
+  end)
+  if not reason then return handle end
   C.lp_probe_close(ffi.gc(handle, nil))
   return nil, reason
 end
@@ -171,17 +187,40 @@ local function text_of(wanted)
   return #wanted > 1 and ("%s and %d more"):format(text, #wanted - 1) or text
 end
 
+-- Whether all can join one event. Addresses cannot: tracefs takes them all for the same place.
+local function are_joinable(list, mechanism)
+  if #list < 2 or (mechanism ~= "auto" and mechanism ~= "legacy") or not are_one_set(list) then return false end
+  for _, target in ipairs(list) do
+    if targets.is_kernel(target) and target.name[0] == 0 then return false end
+  end
+  return true
+end
+
+local function open_named(text, list, raw)
+  local mechanism = raw.mechanism
+  if not are_joinable(list, ffi.string(mechanism)) then return open_each(text, list, raw) end
+  local handle, failure, not_begun = open_joined(text, list, raw)
+  raw.mechanism = mechanism
+  if not_begun and ffi.string(mechanism) == "auto" then return open_each(text, list, raw) end
+  if not handle then return nil, failure end
+  return { handle }
+end
+
 -- Handles for many functions on a kernel that has no multi, or for one.
 local function open_without_multi(wanted, list, raw)
   local text = text_of(wanted)
-  list = resolve.tell_namesakes_apart(wanted, list)
-  local mechanism = ffi.string(raw.mechanism)
-  if #list > 1 and (mechanism == "auto" or mechanism == "legacy") and are_one_set(list) then
-    local handles, failure, not_begun = open_joined(text, list, raw)
-    if handles or mechanism == "legacy" or not not_begun then return handles, failure end
-    raw.mechanism = "auto"
+  local named, addresses = resolve.tell_namesakes_apart(wanted, list)
+  local handles, failure = open_named(text, named, raw)
+  if not handles then return nil, failure end
+  local others
+  others, failure = open_traceable(text, addresses, raw)
+  for _, handle in ipairs(others) do handles[#handles + 1] = handle end
+  if not failure and #handles == 0 then
+    failure = { code = "ENOENT", stage = "attach", message = text .. ": none of these functions can be traced" }
   end
-  return open_each(text, list, raw)
+  if not failure then return handles end
+  close_all(handles)
+  return nil, failure
 end
 
 local function wants_multi(list, mechanism)

@@ -164,30 +164,6 @@ local function one(target, opts)
   return kernel_functions(target)
 end
 
--- The traceable places that ftrace has for some names: name → list of addresses; nil before Linux 6.5.
-local function traceable_places(names)
-  local text = ksyms().tracefs "available_filter_functions_addrs"
-  if not text or text == "" then return nil end
-  local places = {}
-  for address, name in text:gmatch "(%x+) ([^%s]+)[^\n]*\n" do
-    if names[name] then
-      places[name] = places[name] or {}
-      -- The upper bits are ones, and no double holds them.
-      table.insert(places[name], tonumber(address:sub(-12), 16))
-    end
-  end
-  return places
-end
-
--- ftrace's place is a few bytes behind the function's start.
-local function has_place(places, symbol)
-  local start = tonumber(bit.band(symbol.address, 0xffffffffffffULL))
-  for _, place in ipairs(places) do
-    if place >= start and place < start + 32 then return true end
-  end
-  return false
-end
-
 -- Symbols by name, of names that several functions have.
 local function namesakes(wanted)
   local by_name, several = {}, {}
@@ -202,29 +178,24 @@ local function namesakes(wanted)
   return several
 end
 
---- Puts addresses in place of those names of a wildcard that several functions have: as names Linux 6.6 refuses them.
+--- Puts addresses in place of those names of a wildcard that several functions have: newer kernels (6.6, and updates of
+-- older ones) refuse such a name, and others take the first function of it.
 -- @tparam {cdata,…} wanted the targets as the user wrote them
 -- @tparam {cdata,…} list what they stand for
--- @treturn {cdata,…} the same list, with every function once
+-- @treturn {cdata,…} what has a name of its own
+-- @treturn {cdata,…} the addresses; some of them may be notrace, which only the kernel can tell
 function M.tell_namesakes_apart(wanted, list)
-  if not targets.is_kernel(list[1]) or not C.lp_kernel_at_least(6, 5) then return list end
+  if not targets.is_kernel(list[1]) then return list, {} end
   local several = namesakes(wanted)
-  local places = next(several) and traceable_places(several)
-  if not places then return list end
-  local apart = {}
+  local named, addresses = {}, {}
   for _, target in ipairs(list) do
-    local name = ffi.string(target.name)
-    if not places[name] then
-      apart[#apart + 1] = target
-    else
-      for _, symbol in ipairs(several[name]) do
-        if has_place(places[name], symbol) then
-          apart[#apart + 1] = targets.with(target, { name = "", offset = symbol.address })
-        end
-      end
+    local symbols = several[ffi.string(target.name)]
+    if not symbols then named[#named + 1] = target end
+    for _, symbol in ipairs(symbols or {}) do
+      addresses[#addresses + 1] = targets.with(target, { name = "", offset = symbol.address })
     end
   end
-  return apart
+  return named, addresses
 end
 
 -- What tells targets of one kind apart; patterns of a list may stand for the same one.

@@ -193,6 +193,19 @@ describe("a wildcard", function()
     object:close()
   end)
 
+  it("or a list with a function that is not there says which, and attaches nothing", function()
+    if not has_kprobes then return pending "this kernel has no kprobes" end
+    for _, mechanism in ipairs { "auto", "perf", "legacy" } do
+      local object, program = open "on_kprobe"
+      local ok, reason = pcall(program.attach, program,
+        { kprobe = { "do_sys_openat2", "vfs_read", "no_such_function" }, mechanism = mechanism })
+      assert.is_false(ok)
+      assert.is_truthy(reason.message:find("no_such_function", 1, true), reason.message)
+      assert.are.equal(0, our_events())
+      object:close()
+    end
+  end)
+
   it("that matches nothing says so", function()
     local object, program = open "on_tracepoint"
     local ok, reason = pcall(program.attach, program, "tracepoint:syscalls:nothing_like_*")
