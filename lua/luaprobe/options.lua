@@ -15,6 +15,9 @@ local OPTIONS = { -- and their types
   mechanism = "string", pid = "number", maxactive = "number", cookie = "number", stats = "boolean", force = "boolean",
 }
 
+-- The kernel's own: PID_MAX_LIMIT, KRETPROBE_MAXACTIVE_MAX.
+local MAXIMUM = { pid = 4194304, maxactive = 4096, cookie = 2 ^ 53 }
+
 local default_mechanism = "auto"
 
 --- Names the mechanism for all probes whose attach does not name one (--attach).
@@ -45,8 +48,8 @@ local function check_option(name, value)
   if not wanted then err.misuse("attach has no option '%s'", tostring(name)) end
   if name == "cookie" and type(value) == "cdata" then return end
   if type(value) ~= wanted then err.misuse("%s is a %s, not a %s", name, wanted, type(value)) end
-  if wanted == "number" and (value < 0 or value % 1 ~= 0) then
-    err.misuse("%s is a whole number, not %s", name, value)
+  if wanted == "number" and (value < 0 or value % 1 ~= 0 or value > MAXIMUM[name]) then
+    err.misuse("%s is a whole number up to %.0f, not %s", name, MAXIMUM[name], value)
   end
 end
 

@@ -28,10 +28,29 @@ describe("the example", function()
 end)
 
 describe("the README", function()
+  helper.check_leaks(before_each, after_each)
+  require("luaprobe.cdef").lp_stats_enable() -- which keeps a descriptor as long as the process lives
+
   it("shows busiest.lua as it is", function()
-    -- The guests have no README.
-    if not helper.exists "README.md" then return pending "README.md is not here" end
-    local readme = helper.read "README.md"
-    assert.is_truthy(readme:find(helper.read "examples/busiest.lua", 1, true))
+    assert.is_truthy(helper.read("README.md"):find(helper.read "examples/busiest.lua", 1, true))
+  end)
+
+  it("attaches as it says", function()
+    if not helper.has_kprobes() then return pending "this kernel has no kprobes" end
+    local text = helper.read("README.md"):match "```lua\n(local program = object.-)```"
+    local object = helper.open "probes"
+    for _, program in ipairs(object.programs) do program:set_autoload(program.name == "on_kprobe") end
+    object:load()
+    local printed
+    local chunk = assert(loadstring((text:gsub("4711", tostring(helper.pid)))))
+    setfenv(chunk, {
+      object = { programs = { on_read = object.programs.on_kprobe } },
+      print = function(...) printed = { ... } end,
+    })
+    chunk()
+    assert.are.equal("legacy", printed[1])
+    assert.are.equal(1, printed[2])
+    assert.are.same({ "number", "number" }, { type(printed[3]), type(printed[4]) })
+    object:close()
   end)
 end)

@@ -312,6 +312,36 @@ describe("a binary", function()
   end)
 end)
 
+describe("a probe", function()
+  helper.check_leaks(before_each, after_each)
+
+  it("that samples time runs as often as its target says", function()
+    local expectations = { ["profile:hz:100"] = 50, ["profile:ms:5"] = 100, ["software:cpu-clock:10000000"] = 50 }
+    for target, expected in pairs(expectations) do
+      local object, program = open("on_perf_event", { faults_from = 0, faults_to = -1ULL })
+      local probe = program:attach { target = target, pid = helper.pid }
+      local stop = os.clock() + 0.5
+      while os.clock() < stop do end
+      probe:detach()
+      local calls = tonumber(object.data.perf_event_seen.calls)
+      assert.is_true(calls > expected * 0.5 and calls < expected * 1.5 + 5, target .. ": " .. calls)
+      object:close()
+    end
+  end)
+
+  it("goes with its object when the script forgets that", function()
+    do
+      local _, program = open "on_uprobe"
+      program:attach(UPROBE)
+      program:attach { target = UPROBE, mechanism = "legacy" }
+      assert.are.equal(1, our_events())
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.are.equal(0, our_events())
+  end)
+end)
+
 describe("what a killed process leaves", function()
   helper.check_leaks(before_each, after_each)
 
