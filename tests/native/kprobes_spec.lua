@@ -68,6 +68,17 @@ describe("a kprobe", function()
     end)
   end
 
+  it("of a program for many functions works on every kernel, by its section alone", function()
+    local object, program = open "on_multi" -- SEC("kprobe.multi/do_sys_openat*")
+    local probe = program:attach()
+    openat(20)
+    assert.are.equal(20, calls(object, "multi"))
+    probe:detach()
+    openat(5)
+    assert.are.equal(20, calls(object, "multi"))
+    object:close()
+  end)
+
   it("of a wildcard goes to every function of a name, where several have it", function()
     local _, traceable = ("\n" .. ksyms.filter_functions()):gsub("\ns_nex[^\n]*", "")
     assert.is_true(traceable > 1)
