@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,6 +90,11 @@ static bool read_name(const char *event, struct owner *out)
 static bool is_user(const struct lp_target *target)
 {
     return target->kind == LP_UPROBE || target->kind == LP_URETPROBE;
+}
+
+static const char *list_of(const struct lp_target *target)
+{
+    return is_user(target) ? "uprobe_events" : "kprobe_events";
 }
 
 static int open_file(const char *name, int flags)
@@ -188,12 +194,53 @@ int lp_legacy_sweep(void)
     return removed;
 }
 
-/* ---- the mechanism -------------------------------------------------------------------------------------------- */
+/* ---- what this process has ------------------------------------------------------------------------------------ */
 
-static const char *list_of(const struct lp_target *target)
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lp_probe *live; /* those with an event, by next_live */
+
+static void take_away(struct lp_probe *probe)
 {
-    return is_user(target) ? "uprobe_events" : "kprobe_events";
+    (void)lp_perf_stop(probe);
+    if (probe->keeper_fd >= 0)
+        close(probe->keeper_fd);
+    (void)remove_event(list_of(&probe->target), probe->event);
 }
+
+/* Runs at every exit, also at a script's os.exit, which closes nothing. */
+static void take_all_away(void)
+{
+    pthread_mutex_lock(&lock);
+    for (; live; live = live->next_live)
+        take_away(live);
+    pthread_mutex_unlock(&lock);
+}
+
+static void remember(struct lp_probe *probe)
+{
+    static bool registered;
+
+    pthread_mutex_lock(&lock);
+    if (!registered)
+        registered = atexit(take_all_away) == 0;
+    probe->next_live = live;
+    live = probe;
+    pthread_mutex_unlock(&lock);
+}
+
+static void forget(const struct lp_probe *probe)
+{
+    pthread_mutex_lock(&lock);
+    for (struct lp_probe **next = &live; *next; next = &(*next)->next_live) {
+        if (*next == probe) {
+            *next = probe->next_live;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+/* ---- the mechanism -------------------------------------------------------------------------------------------- */
 
 /*
  * How many calls at once a kretprobe follows unless told: enough for functions that sleep. The kernel's own default is
@@ -264,8 +311,10 @@ static int legacy_open(struct lp_probe *probe)
     if (error) {
         free(probe->event);
         probe->event = NULL;
+        return error;
     }
-    return error;
+    remember(probe);
+    return 0;
 }
 
 /* Events of several probes came with Linux 5.4. */
@@ -334,11 +383,10 @@ static int legacy_stop(struct lp_probe *probe)
 
 static void legacy_close(struct lp_probe *probe)
 {
-    (void)lp_perf_stop(probe);
-    if (probe->keeper_fd >= 0)
-        close(probe->keeper_fd);
-    if (probe->event)
-        (void)remove_event(list_of(&probe->target), probe->event);
+    if (!probe->event)
+        return;
+    forget(probe);
+    take_away(probe);
     free(probe->event);
 }
 

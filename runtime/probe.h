@@ -30,13 +30,14 @@ struct lp_probe {
     int64_t link_missed;   /* what the link told when it was taken away */
     struct lp_perf *perfs; /* "link", "perf", "legacy": one; those of perf events proper: one per CPU */
     uint32_t perf_count;
-    char *event;           /* "legacy": its tracefs event, "GROUP/NAME" */
-    uint32_t added;        /* "legacy": functions that joined the event */
-    int keeper_fd;         /* "legacy": keeps the event's probes while the program is taken away, or -1 */
-    bool closing;          /* this stop is the last */
-    int link_fd;           /* "multi", "tracing" */
-    struct bpf_link *link; /* "libbpf" */
-    struct lp_probe *next; /* of those that are freed together */
+    char *event;                /* "legacy": its tracefs event, "GROUP/NAME" */
+    uint32_t added;             /* "legacy": functions that joined the event */
+    int keeper_fd;              /* "legacy": keeps the event's probes while the program is taken away, or -1 */
+    struct lp_probe *next_live; /* "legacy": the next that has an event */
+    bool closing;               /* this stop is the last */
+    int link_fd;                /* "multi", "tracing" */
+    struct bpf_link *link;      /* "libbpf" */
+    struct lp_probe *next;      /* of those that are freed together */
 };
 
 struct lp_mechanism {

@@ -104,17 +104,19 @@ describe("a process", function()
 
   it("in a mount namespace of its own has its own binary probed", function()
     local directory, remove = helper.temporary_directory()
-    os.execute(("mkdir %s/bin && mkfifo %s/in && cp %s %s/bin/other"):format(directory, directory, callee, directory))
+    local path = directory .. "/private/callee"
+    os.execute(("mkdir %s/private && mkfifo %s/in"):format(directory, directory))
     -- The path is there for the process alone, so it can only be found as the process sees it.
     local job = helper.start(([[unshare -m sh -c '
-      mount -t tmpfs none /mnt && cp %s/bin/other /mnt/callee && exec /mnt/callee <%s/in']]):format(
-      directory, directory))
-    local input = assert(io.open(directory .. "/in", "w"))
-    local seen_from_here = ("/proc/%d/root/mnt/callee"):format(job.pid)
+      mount -t tmpfs none %s/private && cp %s %s && exec %s <%s/in']]):format(
+      directory, callee, path, path, directory))
+    local input = assert(io.open(directory .. "/in", "r+")) -- "w" would wait for ever if nobody came to read
+    local seen_from_here = ("/proc/%d/root%s"):format(job.pid, path)
     assert.is_true(helper.eventually(10, function() return helper.exists(seen_from_here) end))
+    assert.is_false(helper.exists(path))
     for _, mechanism in ipairs { "auto", "legacy" } do
       local object, program = open("on_uprobe", { only_pid = job.pid })
-      program:attach { uprobe = "/mnt/callee:callee", pid = job.pid, mechanism = mechanism }
+      program:attach { uprobe = path .. ":callee", pid = job.pid, mechanism = mechanism }
       local before = #job.out()
       input:write "5\n"
       input:flush()
@@ -122,6 +124,7 @@ describe("a process", function()
       assert.are.equal(5, tonumber(object.data.uprobe_seen.calls))
       object:close()
     end
+    job.signal(15)
     input:close()
     job.wait()
     remove()
@@ -351,6 +354,19 @@ describe("a probe", function()
       local calls = tonumber(object.data.perf_event_seen.calls)
       assert.is_true(calls > expected * 0.5 and calls < expected * 1.5 + 5, target .. ": " .. calls)
       object:close()
+    end
+  end)
+
+  it("by legacy is gone after any exit of the process's own", function()
+    local script = ([[-e '
+      local object = require "luaprobe".open("%sprobes.bpf.o")
+      for _, program in ipairs(object.programs) do program:set_autoload(program.name == "on_uprobe") end
+      object:load()
+      object.programs.on_uprobe:attach { target = "%s", mechanism = "legacy" }
+      %%s']]):format(helper.fixtures, UPROBE)
+    for _, ending in ipairs { "os.exit(3)", "os.exit(3, true)", "error(1)", "os.exit(3, false)", "" } do
+      helper.run("ASAN_OPTIONS=detect_leaks=0 " .. helper.luaprobe .. " " .. script:format(ending))
+      assert.are.equal(0, our_events(), ending)
     end
   end)
 
