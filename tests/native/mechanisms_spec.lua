@@ -422,7 +422,7 @@ describe("what a killed process leaves", function()
 
   -- Calls what is probed, all the time.
   local function start_load()
-    local command = has_kprobes and "while :; do cat /etc/hostname; done" or "while :; do echo 1000; done | " .. callee
+    local command = has_kprobes and "while :; do cat /etc/hostname; sleep 0.01; done" or "while :; do echo 1000; done | " .. callee
     return helper.start(("setsid sh -c %s >/dev/null"):format(helper.quote(command)))
   end
 
@@ -436,7 +436,7 @@ describe("what a killed process leaves", function()
   end
 
   -- An emulated machine takes a second for what takes this one 100 ms.
-  local KILLS, AT_ONCE = tonumber(os.getenv "LUAPROBE_KILLS") or has_kprobes and 64 or 200, 8
+  local KILLS, AT_ONCE = tonumber(os.getenv "LUAPROBE_KILLS") or has_kprobes and 48 or 200, 8
 
   it(("is gone after %d kills at random moments under load, once somebody has started"):format(KILLS), function()
     math.randomseed(42)
