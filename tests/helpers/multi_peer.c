@@ -1,8 +1,8 @@
 /*
  * multi_peer.c: libbpf's own way of attaching to many functions, to be compared with.
  *
- *   multi_peer OBJECT.bpf.o PROGRAM <NAMES    prints the milliseconds that bpf_program__attach_kprobe_multi_opts took for
- *                                             the functions whose names are on standard input, one per line
+ *   multi_peer OBJECT.bpf.o PROGRAM <NAMES    prints the milliseconds that bpf_program__attach_kprobe_multi_opts took
+ * for the functions whose names are on standard input, one per line
  */
 #include <bpf/libbpf.h>
 #include <stdio.h>

@@ -422,7 +422,8 @@ describe("what a killed process leaves", function()
 
   -- Calls what is probed, all the time.
   local function start_load()
-    local command = has_kprobes and "while :; do cat /etc/hostname; sleep 0.01; done" or "while :; do echo 1000; done | " .. callee
+    local command = has_kprobes and "while :; do cat /etc/hostname; sleep 0.01; done"
+      or "while :; do echo 1000; done | " .. callee
     return helper.start(("setsid sh -c %s >/dev/null"):format(helper.quote(command)))
   end
 
