@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "error.h"
 #include "probe.h"
@@ -37,13 +36,8 @@ int lp_kprobe_explain(const struct lp_probe *probe, int error)
         lp_error_hint("functions that are notrace, or listed in /sys/kernel/debug/kprobes/blacklist, cannot be; "
                       "probe one that calls it");
         break;
-    case -EPERM:
-    case -EACCES:
-        lp_error_set(EPERM, "attach", "%s: not permitted", text);
-        lp_error_hint_permission();
-        break;
     default:
-        lp_error_set(-error, "attach", "%s: %s", text, strerror(-error));
+        return lp_event_explain(probe, error);
     }
     return error;
 }

@@ -1,7 +1,6 @@
 /* uprobe.c: what the kernel calls a uprobe's target, and why it refuses one. */
 #include <errno.h>
 #include <signal.h>
-#include <string.h>
 
 #include "error.h"
 #include "probe.h"
@@ -27,13 +26,8 @@ int lp_uprobe_explain(const struct lp_probe *probe, int error)
                      (unsigned long long)probe->target.offset, probe->target.path);
         lp_error_hint("is it a regular file with instructions at that offset, on a file system that can be mapped?");
         break;
-    case -EPERM:
-    case -EACCES:
-        lp_error_set(EPERM, "attach", "%s: not permitted", text);
-        lp_error_hint_permission();
-        break;
     default:
-        lp_error_set(-error, "attach", "%s: %s", text, strerror(-error));
+        return lp_event_explain(probe, error);
     }
     return error;
 }
