@@ -20,6 +20,11 @@ int lp_kprobe_explain(const struct lp_probe *probe, int error)
         lp_error_hint("it needs a kernel with CONFIG_KPROBE_EVENTS; tracepoints work without");
         break;
     case -ENOENT:
+        if (name[0] == '\0') {
+            lp_error_set(ENOENT, "attach", "%s: no function of this kernel is at this address", text);
+            lp_error_hint("addresses change at every boot; see /proc/kallsyms, or name the function");
+            break;
+        }
         lp_error_set(ENOENT, "attach", "%s: this kernel has no function %s that can be probed", text, name);
         lp_error_hint("see what it is called here: sudo grep -w '%s' /proc/kallsyms; it may be inlined, renamed, or "
                       "in a module that is not loaded",

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "error.h"
 #include "perf_event.h"
 #include "probe.h"
@@ -160,25 +161,26 @@ static int sweep_line(const char *file, char *line)
     return remove_event(file, event) == 0 ? 1 : 0;
 }
 
+/* The list is read whole before anything is removed from it: what is behind a removed line would be skipped. */
 static int sweep_file(int root, const char *name)
 {
-    char *line = NULL;
-    size_t size = 0;
+    struct lp_bytes list = {0};
+    char *rest;
+    char *line;
     int removed = 0;
-    FILE *file;
     int fd = openat(root, name, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
         return 0;
-    file = fdopen(fd, "r");
-    if (!file) {
+    if (lp_bytes_read_stream(fd, &list) != 0) {
         close(fd);
         return 0;
     }
-    while (getline(&line, &size, file) > 0)
+    close(fd);
+    rest = (char *)list.data;
+    while ((line = strsep(&rest, "\n")) != NULL)
         removed += sweep_line(name, line);
-    free(line);
-    fclose(file);
+    lp_bytes_free(&list);
     return removed;
 }
 
@@ -340,6 +342,58 @@ static bool legacy_available(const struct lp_probe *probe)
     return fd >= 0;
 }
 
+/* kprobe_profile: "  NAME HITS MISSED"; uprobe_profile: "  PATH NAME HITS". An event of several probes has a line for
+ * each. */
+static void read_profile(const struct lp_probe *probe, const char *line, struct lp_probe_counts *out)
+{
+    const char *name = strchr(probe->event, '/') + 1;
+    const char *found = strstr(line, name);
+    long long hits = 0;
+    long long missed = 0;
+
+    if (!found || found[strlen(name)] != ' ')
+        return;
+    if (sscanf(found + strlen(name), "%lld %lld", &hits, &missed) >= 1)
+        out->hits += hits;
+    if (!is_user(&probe->target))
+        out->missed += missed;
+}
+
+/* What the kernel counted since the event was written; false when it does not tell. */
+static bool read_counts(const struct lp_probe *probe, struct lp_probe_counts *out)
+{
+    char *line = NULL;
+    size_t size = 0;
+    FILE *file;
+    int fd = open_file(is_user(&probe->target) ? "uprobe_profile" : "kprobe_profile", O_RDONLY);
+
+    *out = (struct lp_probe_counts){0};
+    if (fd < 0)
+        return false;
+    file = fdopen(fd, "r");
+    if (!file) {
+        close(fd);
+        return false;
+    }
+    while (getline(&line, &size, file) > 0)
+        read_profile(probe, line, out);
+    free(line);
+    fclose(file);
+    return true;
+}
+
+/* The program is not bound for quite all of the time in which the kernel counts, so only what is between is taken. */
+static void legacy_count(const struct lp_probe *probe, struct lp_probe_counts *out)
+{
+    struct lp_probe_counts now = probe->begun;
+
+    if (probe->perf_count > 0 && !read_counts(probe, &now))
+        return;
+    out->hits = probe->ended.hits + now.hits - probe->begun.hits;
+    if (!is_user(&probe->target))
+        out->missed = probe->ended.missed + now.missed - probe->begun.missed;
+}
+
 /* The perf event of the tracefs event. */
 static int event_attr(const struct lp_probe *probe, struct perf_event_attr *attr)
 {
@@ -362,7 +416,10 @@ static int legacy_start(struct lp_probe *probe, struct lp_object *object, int pr
 
     if (error == 0 && probe->perf_count == 0)
         error = lp_perf_open_one(probe, &attr);
-    return error ? error : lp_perf_start_ioctl(probe, object, program);
+    if (error)
+        return error;
+    (void)read_counts(probe, &probe->begun);
+    return lp_perf_start_ioctl(probe, object, program);
 }
 
 /*
@@ -374,6 +431,10 @@ static int legacy_stop(struct lp_probe *probe)
 {
     struct perf_event_attr attr;
 
+    if (probe->perf_count > 0) {
+        legacy_count(probe, &probe->ended);
+        probe->begun = (struct lp_probe_counts){0};
+    }
     if (probe->closing && probe->added > 0 && probe->perf_count > 0 && event_attr(probe, &attr) == 0) {
         attr.disabled = 1;
         probe->keeper_fd = lp_perf_event_open(&attr, -1, 0);
@@ -388,46 +449,6 @@ static void legacy_close(struct lp_probe *probe)
     forget(probe);
     take_away(probe);
     free(probe->event);
-}
-
-/* kprobe_profile: "  NAME HITS MISSED"; uprobe_profile: "  PATH NAME HITS". An event of several probes has a line for
- * each. */
-static void read_profile(const struct lp_probe *probe, const char *line, struct lp_probe_counts *out)
-{
-    const char *name = strchr(probe->event, '/') + 1;
-    const char *found = strstr(line, name);
-    long long hits = 0;
-    long long missed = 0;
-
-    if (!found || found[strlen(name)] != ' ')
-        return;
-    if (sscanf(found + strlen(name), "%lld %lld", &hits, &missed) >= 1)
-        out->hits += hits;
-    if (!is_user(&probe->target))
-        out->missed += missed;
-}
-
-static void legacy_count(const struct lp_probe *probe, struct lp_probe_counts *out)
-{
-    char *line = NULL;
-    size_t size = 0;
-    FILE *file;
-    int fd = open_file(is_user(&probe->target) ? "uprobe_profile" : "kprobe_profile", O_RDONLY);
-
-    if (fd < 0)
-        return;
-    file = fdopen(fd, "r");
-    if (!file) {
-        close(fd);
-        return;
-    }
-    out->hits = 0;
-    if (!is_user(&probe->target))
-        out->missed = 0;
-    while (getline(&line, &size, file) > 0)
-        read_profile(probe, line, out);
-    free(line);
-    fclose(file);
 }
 
 const struct lp_mechanism lp_legacy = {

@@ -212,8 +212,15 @@ const char *lp_probe_mechanism(const struct lp_probe *probe);
 uint32_t lp_probe_functions(const struct lp_probe *probe);
 
 struct lp_probe_counts {
-    int64_t hits;   /* how often the program ran there; -1 when nothing counts that, see lp_stats_enable */
-    int64_t missed; /* how often it did not, though it should have; -1 when the kernel does not tell */
+    /* What is counted at this probe: calls that reached it, and those that it could not follow; -1: not counted. */
+    int64_t hits;
+    int64_t missed;
+    /*
+     * What is counted for the program since it was first started here, wherever it ran: runs (-1 without
+     * lp_stats_enable), and runs left out because it was running already.
+     */
+    int64_t program_runs;
+    int64_t program_missed;
 };
 void lp_probe_counts(const struct lp_probe *probe, struct lp_probe_counts *out);
 /*

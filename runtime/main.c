@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "luaprobe.h"
@@ -102,6 +103,17 @@ static void check_output(void)
     _exit(EXIT_FAILURE);
 }
 
+/* A wildcard may need a perf event for each of thousands of functions; the usual soft limit is 1,024. */
+static void allow_many_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int main(int argc, char **argv)
 {
     int status = EXIT_FAILURE;
@@ -111,6 +123,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     /* `luaprobe opensnoop | head` shall end quietly even if the parent ignores SIGPIPE. */
     (void)signal(SIGPIPE, SIG_DFL);
+    allow_many_descriptors();
     lua = luaL_newstate();
     if (!lua) {
         fputs("luaprobe: no memory for LuaJIT\n", stderr);

@@ -90,7 +90,7 @@ static int refused(const struct lp_probe *probe, int error)
     /* An older kernel does not know the attach type, one without CONFIG_FPROBE says EOPNOTSUPP. */
     if (error == -EOPNOTSUPP || error == -EINVAL)
         return unsupported(probe);
-    if (error == -ESRCH && is_user(probe))
+    if (is_user(probe) && (error == -ESRCH || error == -524)) /* ENOTSUPP, the kernel's own */
         return probe->kind->explain(probe, error);
     if (error == -ESRCH || error == -ENOENT) {
         lp_error_set(ENOENT, "attach", "%s: this kernel cannot trace %s", probe->target.text,
@@ -105,10 +105,10 @@ static int multi_start(struct lp_probe *probe, struct lp_object *object, int pro
 {
     struct link_create attr = {.attach_type = attach_type(probe)};
     uint64_t *cookies = NULL;
+    int fd = lp_probe_take_program(probe, object, program, attr.attach_type);
 
-    probe->program_fd = lp_object_program_for(object, program, attr.attach_type);
-    if (probe->program_fd < 0)
-        return probe->program_fd;
+    if (fd < 0)
+        return fd;
     if (probe->options.has_cookie) {
         cookies = calloc(probe->options.count, sizeof(*cookies));
         if (!cookies)
@@ -141,7 +141,7 @@ static int64_t read_missed(const struct lp_probe *probe)
 
 static void multi_count(const struct lp_probe *probe, struct lp_probe_counts *out)
 {
-    out->missed += probe->link_fd >= 0 ? read_missed(probe) : probe->link_missed;
+    out->missed = probe->link_fd >= 0 ? read_missed(probe) : probe->link_missed;
 }
 
 static int multi_stop(struct lp_probe *probe)

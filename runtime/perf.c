@@ -84,8 +84,7 @@ static int link_start(struct lp_probe *probe, struct lp_object *object, int prog
 {
     LIBBPF_OPTS(bpf_link_create_opts, opts, .perf_event.bpf_cookie = probe->options.cookie);
 
-    probe->program_fd = lp_object_program_for(object, program, 0);
-    if (probe->program_fd < 0)
+    if (lp_probe_take_program(probe, object, program, 0) < 0)
         return probe->program_fd;
     for (uint32_t i = 0; i < probe->perf_count; i++) {
         int fd = bpf_link_create(probe->program_fd, probe->perfs[i].event_fd, BPF_PERF_EVENT, &opts);
@@ -135,15 +134,14 @@ static void link_count(const struct lp_probe *probe, struct lp_probe_counts *out
 {
     int64_t missed = read_missed(probe);
 
-    out->missed += missed > probe->link_missed ? missed : probe->link_missed;
+    out->missed = missed > probe->link_missed ? missed : probe->link_missed;
 }
 
 int lp_perf_start_ioctl(struct lp_probe *probe, struct lp_object *object, int program)
 {
     int error;
 
-    probe->program_fd = lp_object_program_for(object, program, 0);
-    if (probe->program_fd < 0)
+    if (lp_probe_take_program(probe, object, program, 0) < 0)
         return probe->program_fd;
     if (probe->perf_count == 0 && (error = probe->mechanism->open(probe)) != 0)
         return error;

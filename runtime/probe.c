@@ -175,14 +175,19 @@ static void program_counts(int program_fd, uint64_t *runs, uint64_t *missed)
     *missed = info.recursion_misses;
 }
 
+int lp_probe_take_program(struct lp_probe *probe, struct lp_object *object, int program, uint32_t attach_type)
+{
+    int fd = lp_object_program_for(object, program, attach_type);
+
+    if (fd >= 0 && probe->program_fd < 0)
+        program_counts(fd, &probe->runs_before, &probe->missed_before);
+    probe->program_fd = fd;
+    return fd;
+}
+
 int lp_probe_start(struct lp_probe *probe, struct lp_object *object, int program)
 {
-    bool first = probe->program_fd < 0;
-    int error = probe->mechanism->start(probe, object, program);
-
-    if (error == 0 && first)
-        program_counts(probe->program_fd, &probe->runs_before, &probe->missed_before);
-    return error;
+    return probe->mechanism->start(probe, object, program);
 }
 
 int lp_probe_stop(struct lp_probe *probe)
@@ -228,8 +233,10 @@ void lp_probe_counts(const struct lp_probe *probe, struct lp_probe_counts *out)
 
     program_counts(probe->program_fd, &runs, &missed);
     *out = (struct lp_probe_counts){
-        .hits = stats_enabled ? (int64_t)(runs - probe->runs_before) : -1,
-        .missed = (int64_t)(missed - probe->missed_before),
+        .hits = -1,
+        .missed = -1,
+        .program_runs = stats_enabled ? (int64_t)(runs - probe->runs_before) : -1,
+        .program_missed = (int64_t)(missed - probe->missed_before),
     };
     if (probe->mechanism->count)
         probe->mechanism->count(probe, out);

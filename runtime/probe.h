@@ -25,10 +25,12 @@ struct lp_probe {
     const struct lp_kind_ops *kind;
     const struct lp_mechanism *mechanism;
     int program_fd;       /* of the object that runs here, or -1 */
-    uint64_t runs_before; /* that program's run count when it was first started */
+    uint64_t runs_before; /* that program's run count before it was first started here */
     uint64_t missed_before;
-    int64_t link_missed;   /* what the link told when it was taken away */
-    struct lp_perf *perfs; /* "link", "perf", "legacy": one; those of perf events proper: one per CPU */
+    struct lp_probe_counts ended; /* "legacy": what was counted until the last stop, */
+    struct lp_probe_counts begun; /* and what the kernel had counted at the last start */
+    int64_t link_missed;          /* what the link told when it was taken away */
+    struct lp_perf *perfs;        /* "link", "perf", "legacy": one; those of perf events proper: one per CPU */
     uint32_t perf_count;
     char *event;                /* "legacy": its tracefs event, "GROUP/NAME" */
     uint32_t added;             /* "legacy": functions that joined the event */
@@ -69,6 +71,9 @@ struct lp_kind_ops {
 };
 
 extern const struct lp_mechanism lp_link, lp_perf_ioctl, lp_legacy, lp_multi, lp_tracing, lp_libbpf;
+
+/* probe.c: the program to run here, loaded for an attach type; a descriptor, which the object owns, or an error. */
+int lp_probe_take_program(struct lp_probe *probe, struct lp_object *object, int program, uint32_t attach_type);
 
 /* probe.c: both halves of lp_probe_close. */
 void lp_probe_halt(struct lp_probe *probe, struct lp_probe_counts *counts);

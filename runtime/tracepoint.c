@@ -16,6 +16,8 @@ int lp_event_explain(const struct lp_probe *probe, int error)
         lp_error_hint_permission();
     else if (error == -ESRCH) {
         lp_error_set(ESRCH, "attach", "%s: there is no process %d", text, probe->options.pid);
+    } else if (probe->target.kind == LP_PROFILE && error == -EINVAL) {
+        lp_error_hint("is it more often than sysctl kernel.perf_event_max_sample_rate allows?");
     } else if (probe->target.kind == LP_HARDWARE && (error == -ENOENT || error == -EOPNOTSUPP)) {
         lp_error_set(-error, "attach", "%s: this machine does not count %s", text, probe->target.name);
         lp_error_hint("virtual machines often have no hardware counters; software:cpu-clock works everywhere");

@@ -47,8 +47,7 @@ static int tracing_start(struct lp_probe *probe, struct lp_object *object, int p
 {
     const char *name = probe->target.kind == LP_RAW_TRACEPOINT ? probe->target.name : NULL;
 
-    probe->program_fd = lp_object_program_for(object, program, 0);
-    if (probe->program_fd < 0)
+    if (lp_probe_take_program(probe, object, program, 0) < 0)
         return probe->program_fd;
     if (probe->options.has_cookie)
         probe->link_fd = create_with_cookie(probe, lp_object_program_at(object, program));

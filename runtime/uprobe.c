@@ -5,6 +5,9 @@
 #include "error.h"
 #include "probe.h"
 
+/* The kernel's own, which <errno.h> does not have: an instruction that uprobes cannot handle. */
+enum { ENOTSUPP = 524 };
+
 int lp_uprobe_explain(const struct lp_probe *probe, int error)
 {
     const char *text = probe->target.text;
@@ -25,6 +28,11 @@ int lp_uprobe_explain(const struct lp_probe *probe, int error)
         lp_error_set(EINVAL, "attach", "%s: the kernel cannot put a probe at offset 0x%llx of %s", text,
                      (unsigned long long)probe->target.offset, probe->target.path);
         lp_error_hint("is it a regular file with instructions at that offset, on a file system that can be mapped?");
+        break;
+    case -ENOTSUPP:
+        lp_error_set(EOPNOTSUPP, "attach", "%s: the kernel cannot probe the instruction at offset 0x%llx of %s", text,
+                     (unsigned long long)probe->target.offset, probe->target.path);
+        lp_error_hint("some instructions cannot be run out of their place; for a wildcard, choose a narrower one");
         break;
     default:
         return lp_event_explain(probe, error);

@@ -66,10 +66,11 @@ end
 
 local function absent_module(name, module)
   if module ~= "" then
-    if not is_loaded(module) then return in_absent_module(module, name) end
     if #M.machine.ksyms.find(name) > 0 then
-      return ("the module %s has no function %s"):format(module, name), "leave the module out: kprobe:" .. name
+      return ("there is a function %s, but not in a module %s"):format(name, module),
+        "leave the module out: kprobe:" .. name
     end
+    if not is_loaded(module) then return in_absent_module(module, name) end
     return nil
   end
   local exporter = unloaded_module(name)

@@ -37,6 +37,11 @@ function M.find(pattern, module)
   return found
 end
 
+-- Parts that compilers put elsewhere, and markers, which nobody calls.
+local function is_fragment(name)
+  return name:find("%.cold") or name:find "^__pfx_" or name:find "^__cfi_"
+end
+
 local names = ffi.new "const char *[16]"
 
 --- Names that differ from the given one by few letters.
@@ -45,7 +50,10 @@ local names = ffi.new "const char *[16]"
 -- @treturn {string,…} the nearest first
 function M.nearest(name, count)
   local found = {}
-  for i = 0, C.lp_kallsyms_nearest(open(), name, names, count) - 1 do found[#found + 1] = ffi.string(names[i]) end
+  for i = 0, C.lp_kallsyms_nearest(open(), name, names, 16) - 1 do
+    local near = ffi.string(names[i])
+    if #found < count and not is_fragment(near) then found[#found + 1] = near end
+  end
   return found
 end
 
@@ -123,11 +131,6 @@ local function sorted_unique(list)
     if name ~= unique[#unique] then unique[#unique + 1] = name end
   end
   return unique
-end
-
--- Parts that compilers put elsewhere, and markers, which nobody calls.
-local function is_fragment(name)
-  return name:find("%.cold") or name:find "^__pfx_" or name:find "^__cfi_"
 end
 
 --- The functions that match a pattern and can be probed: those that ftrace knows, which leaves out what is notrace or

@@ -223,9 +223,19 @@ local function open_without_multi(wanted, list, raw)
   return nil, failure
 end
 
-local function wants_multi(list, mechanism)
+local function wants_multi(list, raw)
+  local mechanism = ffi.string(raw.mechanism)
   if mechanism ~= "auto" then return mechanism == "multi" end
+  if raw.maxactive > 0 then return false end -- only legacy has it
   return #list > 1 and are_one_set(list) and not unfit_for_multi(list)
+end
+
+-- The kernel ignores the process there, so the program would run for all.
+local function check_pid(program, target, opts)
+  if not opts.pid or targets.takes_pid(target) then return end
+  err.raise(program:told { code = "EINVAL", stage = "attach",
+    message = ("%s: pid is for uprobes, USDT probes and perf events"):format(targets.text(target)),
+    hint = "let the program look at bpf_get_current_pid_tgid(), as bpf/include/filter.bpf.h does" })
 end
 
 --- Opens a probe of a program.
@@ -236,11 +246,12 @@ end
 -- @raise error of stage "attach"; then nothing is open
 function M.open(program, wanted, opts)
   if opts.stats then err.check(C.lp_stats_enable()) end
+  check_pid(program, wanted[1], opts)
   local list, failure = resolve.all(wanted, opts)
   if not list then err.raise(program:told(failure)) end
   local raw = raw_options(opts, list[1])
   local mechanism = ffi.string(raw.mechanism)
-  local multi = wants_multi(list, mechanism)
+  local multi = wants_multi(list, raw)
   failure = multi and check_multi(list)
   local handles
   if multi and not failure then

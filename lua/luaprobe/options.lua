@@ -1,5 +1,6 @@
 --- What attach may be told: a target and options, checked.
 -- @module luaprobe.options
+local ffi = require "ffi"
 local err = require "luaprobe.error"
 local targets = require "luaprobe.target"
 
@@ -46,7 +47,7 @@ end
 local function check_option(name, value)
   local wanted = OPTIONS[name]
   if not wanted then err.misuse("attach has no option '%s'", tostring(name)) end
-  if name == "cookie" and type(value) == "cdata" then return end
+  if name == "cookie" and (ffi.istype("uint64_t", value) or ffi.istype("int64_t", value)) then return end
   if type(value) ~= wanted then err.misuse("%s is a %s, not a %s", name, wanted, type(value)) end
   if wanted == "number" and (value < 0 or value % 1 ~= 0 or value > MAXIMUM[name]) then
     err.misuse("%s is a whole number up to %.0f, not %s", name, MAXIMUM[name], value)

@@ -8,41 +8,47 @@ local Probe = {}
 
 local handles_type = ffi.typeof "struct lp_probe *[?]"
 local counts_type = ffi.typeof "struct lp_probe_counts[?]"
-local raw_counts = ffi.new "struct lp_probe_counts"
-
 local function count_functions(handles)
   local sum = 0
   for _, handle in ipairs(handles) do sum = sum + C.lp_probe_functions(handle) end
   return sum
 end
 
--- The sum over all functions of the probe; nil when one is not known.
-local function count(self, what)
-  if #self.handles == 0 then return self.final and self.final[what] end
-  local sum = 0
-  for _, handle in ipairs(self.handles) do
-    C.lp_probe_counts(handle, raw_counts)
-    local number = tonumber(raw_counts[what])
-    if number < 0 then return nil end
-    sum = sum + number
-  end
-  return sum
-end
-
--- `probe.hits`, `probe.missed`: see M.new.
-function Probe.__index(self, key)
-  if key == "hits" or key == "missed" then return count(self, key) end
-  return Probe[key]
-end
-
-local function sum(probe, counts, from, what)
+-- What was counted at the places of a probe themselves; nil when one is not known.
+local function sum(counts, from, length, what)
   local total = 0
-  for i = from, from + #probe.handles - 1 do
+  for i = from, from + length - 1 do
     local number = tonumber(counts[i][what])
     if number < 0 then return nil end
     total = total + number
   end
   return total
+end
+
+-- `hits` and `missed` of a probe whose handles have the counts from an index on. What the kernel counts for a program
+-- is not known for one probe when the program runs at others too.
+local function totals(probe, counts, from)
+  local length = #probe.handles
+  local runs, program_missed = tonumber(counts[from].program_runs), tonumber(counts[from].program_missed)
+  local hits, missed = sum(counts, from, length, "hits"), sum(counts, from, length, "missed")
+  if not probe.shares_program then
+    hits = hits or runs >= 0 and runs or nil
+    missed = (missed or 0) + program_missed
+  end
+  return { hits = hits, missed = missed }
+end
+
+local function current(probe)
+  if #probe.handles == 0 then return probe.final or {} end
+  local counts = counts_type(#probe.handles)
+  for i, handle in ipairs(probe.handles) do C.lp_probe_counts(handle, counts[i - 1]) end
+  return totals(probe, counts, 0)
+end
+
+-- `probe.hits`, `probe.missed`: see M.new.
+function Probe.__index(self, key)
+  if key == "hits" or key == "missed" then return current(self)[key] end
+  return Probe[key]
 end
 
 --- Closes all handles of the given probes at once, which costs about as much as closing one. Their programs do not run
@@ -58,9 +64,7 @@ local function close(probes)
   C.lp_probe_close_all(array, #list, counts)
   local from = 0
   for _, probe in ipairs(probes) do
-    if #probe.handles > 0 then
-      probe.final = { hits = sum(probe, counts, from, "hits"), missed = sum(probe, counts, from, "missed") }
-    end
+    if #probe.handles > 0 then probe.final = totals(probe, counts, from) end
     from = from + #probe.handles
     probe.handles, probe.started = {}, false
   end
@@ -147,10 +151,11 @@ local M = { close = close }
 
 --- A probe of open handles.
 --
--- `hits`: how often the program ran there: tracefs's profile for mechanism legacy; otherwise the runs of the program,
--- which the kernel counts only on request (`stats = true` when attaching; a few dozen nanoseconds per run), nil without
--- it. `missed`: how often it should have run but did not: too many calls at once for a kretprobe, or a program
--- interrupting itself; nil where the kernel does not tell. Both stay after detach.
+-- `hits`: how often the program ran there: by mechanism legacy from tracefs's profile; otherwise the program's runs,
+-- which the kernel counts only on request (`stats = true` when attaching; a few dozen nanoseconds per run). nil without
+-- it, and when the program is attached by several probes at once. `missed`: how often it should have run but did not:
+-- too many calls at once for a kretprobe, or a program interrupting itself; nil where the kernel does not tell. Linux
+-- 5.10 counts page faults of the program's own reading as misses by legacy. Both stay after detach.
 -- @param program the luaprobe.program
 -- @tparam string target as users write it
 -- @tparam {cdata,…} handles struct lp_probe *, one per function or a single one for all

@@ -97,6 +97,9 @@ function Program:bind(probe)
     error(failure, 0)
   end
   self.object:remember_probe(probe)
+  for _, other in ipairs(self.object.probes) do
+    if other.program == self and other ~= probe then other.shares_program, probe.shares_program = true, true end
+  end
 end
 
 --- Chooses whether load takes the program.

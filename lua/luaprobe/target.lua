@@ -29,6 +29,7 @@ local SETTLED = { [C.LP_BTF_TRACEPOINT] = true, [C.LP_FENTRY] = true, [C.LP_FEXI
 -- @treturn cdata struct lp_target, or nil and the error, not raised
 function M.parse(text)
   local target = target_type()
+  text = text:gsub("%z", "\1") -- C would take the text before it for all; this is refused
   if C.lp_target_parse(text, target) == 0 then return target end
   return nil, err.last()
 end
@@ -80,6 +81,11 @@ end
 --- Whether it is a function of a binary, by uprobes.
 function M.is_function_of_binary(target)
   return target.kind == C.LP_UPROBE or target.kind == C.LP_URETPROBE
+end
+
+--- Whether the kernel can restrict it to one process.
+function M.takes_pid(target)
+  return M.is_user(target) or target.kind >= C.LP_PROFILE
 end
 
 --- Whether the kernel's functions are, by kprobes.
