@@ -142,6 +142,15 @@ describe("a kretprobe", function()
     assert.is_true(probe.missed >= 3, tostring(probe.missed))
   end)
 
+  it("takes maxactive for a wildcard too", function()
+    local object, program = open "on_kretprobe"
+    local probe = program:attach { kretprobe = "vfs_f*", maxactive = 7 }
+    assert.are.equal("legacy", probe.mechanism)
+    assert.is_true(probe.functions > 1)
+    assert.is_truthy(helper.holdings().tracefs:find "r7:luaprobe/")
+    object:close()
+  end)
+
   it("takes maxactive only by the mechanism that has it", function()
     local object, program = open "on_kretprobe"
     local ok, reason = pcall(program.attach, program,

@@ -77,6 +77,52 @@ describe("counts", function()
       object:close()
     end)
   end
+
+  -- While callee is called all the time: what is counted at the probe is what the program counts itself.
+  for _, mechanism in ipairs { "link", "perf", "legacy", "multi" } do
+    it(("of a busy uprobe by %s begin at nothing and are those of the program"):format(mechanism), function()
+      if not (mechanism == "perf" or mechanism == "legacy" or mechanism == "link" and has_links
+        or mechanism == "multi" and version >= 6006) then
+        return pending("this kernel has no " .. mechanism)
+      end
+      local job = helper.start(("setsid sh -c %s >/dev/null"):format(
+        helper.quote("while :; do echo 1000000; done | exec " .. callee)))
+      local pid
+      assert(helper.eventually(10, function()
+        pid = tonumber((helper.run("pidof callee")):match "%d+")
+        return pid
+      end))
+      local object, program = open("on_uprobe", { only_pid = pid })
+      local probe = program:attach { target = UPROBE, pid = pid, mechanism = mechanism, stats = true }
+      assert.is_true(probe.hits <= tonumber(object.data.uprobe_seen.calls))
+      helper.sleep(0.3)
+      probe:detach()
+      local calls = tonumber(object.data.uprobe_seen.calls)
+      helper.kill(-job.pid, 9)
+      job.wait()
+      object:close()
+      assert.is_true(calls > 100)
+      -- By legacy tracefs counts, not quite at the moments at which the program comes and goes.
+      local tolerated = mechanism == "legacy" and calls * 0.02 + 50 or 0
+      assert.is_true(math.abs(probe.hits - calls) <= tolerated, probe.hits .. " of " .. calls)
+    end)
+  end
+
+  it("of a list are counted once, and of a program at two probes not at all", function()
+    for _, mechanism in ipairs { "perf", "legacy" } do
+      local process = start_callee(100)
+      local object, program = open("on_uprobe", { only_pid = process.pid })
+      local probe = program:attach { uprobe = callee .. ":callee*", pid = process.pid, mechanism = mechanism,
+        stats = true }
+      process.go()
+      assert.are.equal(101, probe.hits)
+      if mechanism == "perf" then
+        program:attach { target = UPROBE, mechanism = "perf" }
+        assert.is_nil(probe.hits)
+      end
+      object:close()
+    end
+  end)
 end)
 
 describe("a process", function()
@@ -90,6 +136,14 @@ describe("a process", function()
     one.go()
     assert.are.equal(10, probe.hits) -- tracefs counts all hits that were not filtered
     object:close()
+  end)
+
+  it("is refused where the kernel would ignore it", function()
+    local object, program = open "on_tracepoint"
+    local ok, reason = pcall(program.attach, program, { target = "tracepoint:syscalls:sys_enter_openat", pid = 1 })
+    object:close()
+    assert.is_false(ok)
+    assert.is_truthy(reason.message:find "pid is for uprobes")
   end)
 
   it("that is gone, or never was, is an error", function()
@@ -417,6 +471,23 @@ describe("what a killed process leaves", function()
     living.signal(9)
     living.wait()
     assert.are.same({ "removed 1 events\n", "", 0 }, { helper.luaprobe_run "gc" })
+    assert.are.equal(0, our_events())
+  end)
+
+  it("is removed whole, however much it is", function()
+    local many = ([[-e '
+      local object = require "luaprobe".open("%sprobes.bpf.o")
+      for _, program in ipairs(object.programs) do program:set_autoload(program.name == "on_uprobe") end
+      object:load()
+      for _ = 1, 200 do object.programs.on_uprobe:attach { target = "%s", mechanism = "legacy" } end
+      io.stderr:write "attached\n"
+      io.stdin:read()
+    ' </dev/zero]]):format(helper.fixtures, UPROBE)
+    local job = helper.start(helper.luaprobe .. " " .. many)
+    assert(helper.eventually(60, function() return job.err():find "attached" end), job.err())
+    job.signal(9)
+    job.wait()
+    assert.are.same({ "removed 200 events\n", "", 0 }, { helper.luaprobe_run "gc" })
     assert.are.equal(0, our_events())
   end)
 

@@ -35,13 +35,14 @@ describe("attach's options", function()
     assert.is_truthy(refusal({ kprobe = "a", pid = 1.5 }):find "pid is a whole number")
     assert.is_truthy(refusal({ kprobe = "a", pid = 0 / 0 }):find "pid is a whole number")
     assert.is_truthy(refusal({ kprobe = "a", maxactive = 2 ^ 40 }):find "maxactive")
+    assert.is_truthy(refusal({ kprobe = "a", cookie = require("ffi").new "int[3]" }):find "cookie is a number")
     assert.is_truthy(refusal({ kprobe = "a", mechanism = true }):find "mechanism is a string")
   end)
 
   it("say what is wrong with a target", function()
     for _, target in ipairs { "", ":", "kprobe", "kprobe:", "kprob:vfs_read", "kprobe:a b", "kprobe:a+", "kprobe:a+x",
       "kretprobe:a+8", "uprobe:x", "usdt:a", "tracepoint:a", "profile:hz:0", "profile:parsec:1", "uprobe::b",
-      "kprobe:" .. ("x"):rep(5000), "tracepoint:a:b:c", "software:page-faults:-1" } do
+      "kprobe:" .. ("x"):rep(5000), "kprobe:vfs_read\0x", "tracepoint:a:b:c", "software:page-faults:-1" } do
       local ok, reason = pcall(options.parse, target)
       assert.is_false(ok, target)
       assert.are.equal("table", type(reason), target)
