@@ -342,8 +342,16 @@ static bool legacy_available(const struct lp_probe *probe)
     return fd >= 0;
 }
 
-/* kprobe_profile: "  NAME HITS MISSED"; uprobe_profile: "  PATH NAME HITS". An event of several probes has a line for
- * each. */
+/*
+ * What the kernel counts of all its events: kprobe_profile has lines "  NAME HITS MISSED", uprobe_profile
+ * "  PATH NAME HITS". It is opened once and kept, since opening it may be what is probed.
+ */
+static int open_profile(const struct lp_probe *probe)
+{
+    return open_file(is_user(&probe->target) ? "uprobe_profile" : "kprobe_profile", O_RDONLY);
+}
+
+/* An event of several probes has a line for each. */
 static void read_profile(const struct lp_probe *probe, const char *line, struct lp_probe_counts *out)
 {
     const char *name = strchr(probe->event, '/') + 1;
@@ -362,23 +370,18 @@ static void read_profile(const struct lp_probe *probe, const char *line, struct 
 /* What the kernel counted since the event was written; false when it does not tell. */
 static bool read_counts(const struct lp_probe *probe, struct lp_probe_counts *out)
 {
-    char *line = NULL;
-    size_t size = 0;
-    FILE *file;
-    int fd = open_file(is_user(&probe->target) ? "uprobe_profile" : "kprobe_profile", O_RDONLY);
+    struct lp_bytes text;
+    char *rest;
+    char *line;
 
     *out = (struct lp_probe_counts){0};
-    if (fd < 0)
+    if (probe->profile_fd < 0 || lseek(probe->profile_fd, 0, SEEK_SET) != 0 ||
+        lp_bytes_read_stream(probe->profile_fd, &text) != 0)
         return false;
-    file = fdopen(fd, "r");
-    if (!file) {
-        close(fd);
-        return false;
-    }
-    while (getline(&line, &size, file) > 0)
+    rest = (char *)text.data;
+    while ((line = strsep(&rest, "\n")) != NULL)
         read_profile(probe, line, out);
-    free(line);
-    fclose(file);
+    lp_bytes_free(&text);
     return true;
 }
 
@@ -395,26 +398,32 @@ static void legacy_count(const struct lp_probe *probe, struct lp_probe_counts *o
 }
 
 /* The perf event of the tracefs event. */
-static int event_attr(const struct lp_probe *probe, struct perf_event_attr *attr)
+static struct perf_event_attr event_attr(const struct lp_probe *probe)
 {
-    int id = lp_tracefs_event_id(probe->event, probe->target.text);
+    return (struct perf_event_attr){.type = PERF_TYPE_TRACEPOINT, .config = (unsigned)probe->event_id};
+}
 
-    if (id == -ENOENT)
+static int find_event(struct lp_probe *probe)
+{
+    probe->event_id = lp_tracefs_event_id(probe->event, probe->target.text);
+    if (probe->event_id == -ENOENT)
         lp_error_set(ENOENT, "attach", "%s: its tracefs event %s was removed by somebody", probe->target.text,
                      probe->event);
-    if (id < 0)
-        return id;
-    *attr = (struct perf_event_attr){.type = PERF_TYPE_TRACEPOINT, .config = (unsigned)id};
-    return 0;
+    return probe->event_id < 0 ? probe->event_id : 0;
 }
 
 /* Only now, since no function can join an event that is in use. */
 static int legacy_start(struct lp_probe *probe, struct lp_object *object, int program)
 {
     struct perf_event_attr attr;
-    int error = event_attr(probe, &attr);
+    int error = find_event(probe);
 
-    if (error == 0 && probe->perf_count == 0)
+    if (error)
+        return error;
+    if (probe->profile_fd < 0)
+        probe->profile_fd = open_profile(probe);
+    attr = event_attr(probe);
+    if (probe->perf_count == 0)
         error = lp_perf_open_one(probe, &attr);
     if (error)
         return error;
@@ -425,17 +434,17 @@ static int legacy_start(struct lp_probe *probe, struct lp_object *object, int pr
 /*
  * The last perf event of a tracefs event takes all its functions' probes away when it is closed, milliseconds for each.
  * When the probe is to be closed anyway, another perf event keeps them, so that only the program goes; legacy_close
- * does the rest.
+ * does the rest. Nothing is opened here, which could be what is probed.
  */
 static int legacy_stop(struct lp_probe *probe)
 {
-    struct perf_event_attr attr;
+    struct perf_event_attr attr = event_attr(probe);
 
     if (probe->perf_count > 0) {
         legacy_count(probe, &probe->ended);
         probe->begun = (struct lp_probe_counts){0};
     }
-    if (probe->closing && probe->added > 0 && probe->perf_count > 0 && event_attr(probe, &attr) == 0) {
+    if (probe->closing && probe->added > 0 && probe->perf_count > 0) {
         attr.disabled = 1;
         probe->keeper_fd = lp_perf_event_open(&attr, -1, 0);
     }
@@ -448,6 +457,8 @@ static void legacy_close(struct lp_probe *probe)
         return;
     forget(probe);
     take_away(probe);
+    if (probe->profile_fd >= 0)
+        close(probe->profile_fd);
     free(probe->event);
 }
 

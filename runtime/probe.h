@@ -33,6 +33,8 @@ struct lp_probe {
     struct lp_perf *perfs;        /* "link", "perf", "legacy": one; those of perf events proper: one per CPU */
     uint32_t perf_count;
     char *event;                /* "legacy": its tracefs event, "GROUP/NAME" */
+    int event_id;               /* "legacy": that event's number */
+    int profile_fd;             /* "legacy": what the kernel counts of events, or -1 */
     uint32_t added;             /* "legacy": functions that joined the event */
     int keeper_fd;              /* "legacy": keeps the event's probes while the program is taken away, or -1 */
     struct lp_probe *next_live; /* "legacy": the next that has an event */
