@@ -65,6 +65,11 @@ void lp_buffer_release(struct lp_buffer *buffer)
     __atomic_store_n(&buffer->control->data_tail, buffer->tail, __ATOMIC_RELEASE);
 }
 
+size_t lp_buffer_fill(const struct lp_buffer *buffer)
+{
+    return (size_t)(__atomic_load_n(&buffer->control->data_head, __ATOMIC_ACQUIRE) - buffer->control->data_tail);
+}
+
 int lp_buffer_read(struct lp_buffer *buffer, struct lp_event *events, int max)
 {
     /* Pairs with the kernel's writing of data_head: the records it counts are there. */
@@ -86,7 +91,7 @@ int lp_buffer_read(struct lp_buffer *buffer, struct lp_event *events, int max)
         if (record->type == PERF_RECORD_SAMPLE) {
             const struct sample_record *sample = (const void *)record;
 
-            events[count++] = (struct lp_event){sample->data, sample->size, buffer->cpu};
+            events[count++] = (struct lp_event){sample->data, sample->size, (int16_t)buffer->cpu, 0};
         } else if (record->type == PERF_RECORD_LOST) {
             const struct lost_record *loss = (const void *)record;
 

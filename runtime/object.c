@@ -134,7 +134,7 @@ void lp_object_close(struct lp_object *object)
     free(object);
 }
 
-static struct bpf_map *map_at(const struct lp_object *object, int i)
+struct bpf_map *lp_object_map_at(const struct lp_object *object, int i)
 {
     struct bpf_map *map;
 
@@ -166,7 +166,7 @@ static const char *datasec_name(const struct bpf_map *map)
 
 bool lp_object_map(struct lp_object *object, int i, struct lp_map *out)
 {
-    struct bpf_map *map = map_at(object, i);
+    struct bpf_map *map = lp_object_map_at(object, i);
 
     if (!map)
         return false;

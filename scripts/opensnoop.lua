@@ -25,7 +25,5 @@ for event in object.maps.events:each() do
     args.extended and ("%08o"):format(tonumber(event.flags)), event.path)
 end
 
-if object.data.missed > 0 then
-  io.stderr:write(("opensnoop: missed %d opens: too many were under way at once for this kernel\n"):format(
-    object.data.missed))
-end
+lp.missed(object.data.missed, ("missed %d opens: too many were under way at once for this kernel"):format(
+  object.data.missed))

@@ -33,6 +33,15 @@ local function address_of(variable)
   return ffi.cast("uint8_t *", info.globals) + variable.offset
 end
 
+--- Where a variable of any section is, for C to look at it.
+-- @treturn cdata|nil `uint8_t *`, nil when the object has no such variable
+-- @treturn number|nil how many elements it has, when it is an array
+function M.address(object, name)
+  local variable = variables(object, false)[name] or variables(object, true)[name]
+  if not variable then return nil end
+  return address_of(variable), object.types:get(variable.type_id).count
+end
+
 local function names_of(list)
   local names = {}
   for name in pairs(list) do names[#names + 1] = name end

@@ -2,13 +2,13 @@
 -- @module luaprobe.host
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
+local accounts = require "luaprobe.accounts"
 local cli = require "luaprobe.cli"
 local err = require "luaprobe.error"
-local events = require "luaprobe.events"
 local find = require "luaprobe.find"
 local leftovers = require "luaprobe.leftovers"
 
-local DONE, FAILED, WRONG_USAGE = 0, 1, 2 -- exit codes
+local DONE, FAILED, WRONG_USAGE, LOST = 0, 1, 2, 3 -- exit codes
 
 local HELP = [=[
 Usage: luaprobe [OPTIONS] SCRIPT [ARG...]
@@ -28,7 +28,8 @@ Options:
 Built-in scripts (each explains itself with --help):
   %s
 
-Exit status: 0 done, 1 the script or the kernel failed, 2 wrong usage.
+Exit status: 0 done, 1 the script or the kernel failed, 2 wrong usage, 3 something was lost or missed and the script
+was run with --strict.
 ]=]
 
 local function version()
@@ -131,11 +132,14 @@ local function report(problem, traceback)
   io.stderr:write(problem.traceback:gsub("^\n", ""), "\n")
 end
 
-local function report_losses()
-  local losses = events.losses()
-  if #losses == 0 then return end
+-- Tells what was lost: people on standard error, machines in a last record.
+local function report_accounts()
+  local record = accounts.json()
+  if record then io.stdout:write(record) end
+  local lines = accounts.footer()
+  if #lines == 0 then return end
   io.stdout:flush()
-  for _, line in ipairs(losses) do io.stderr:write("luaprobe: ", line, "\n") end
+  for _, line in ipairs(lines) do io.stderr:write("luaprobe: ", line, "\n") end
 end
 
 --- Runs luaprobe.
@@ -148,6 +152,7 @@ return function(words)
     run(plan, words)
   end, explain)
   if not ok then report(problem, plan and plan.traceback) end
-  report_losses()
-  return ok and DONE or problem.status
+  report_accounts()
+  if not ok then return problem.status end
+  return accounts.fails() and LOST or DONE
 end
