@@ -79,6 +79,7 @@ bool lp_btf_type(const struct btf *btf, uint32_t id, struct lp_type *out)
         break;
     case BTF_KIND_PTR:
     case BTF_KIND_VAR:
+    case BTF_KIND_FUNC:
         out->of = type->type;
         break;
     default:
@@ -144,5 +145,7 @@ uint32_t lp_btf_find(const struct btf *btf, uint32_t kind, const char *name)
 {
     int32_t id = btf__find_by_name_kind(btf, name, kind);
 
+    if (id <= 0 && kind == BTF_KIND_ENUM)
+        id = btf__find_by_name_kind(btf, name, BTF_KIND_ENUM64);
     return id > 0 ? (uint32_t)id : 0;
 }

@@ -312,6 +312,20 @@ static struct span aligned(struct span section)
     return (struct span){copy, section.size};
 }
 
+/* Frees what the check made and the copies it looked at, and tells the result. */
+static int finish(struct check *check, struct span btf, struct span ext, const char *name, bool good)
+{
+    free(check->types);
+    free(check->state);
+    free((void *)btf.data);
+    free((void *)ext.data);
+    if (good)
+        return 0;
+    lp_error_set(EINVAL, "open", "%s: damaged: its type information (BTF) contradicts itself", name);
+    lp_error_hint("copy or build it again");
+    return -EINVAL;
+}
+
 int lp_btf_check(const char *object, const void *data, size_t size)
 {
     struct span elf = {data, size};
@@ -323,13 +337,17 @@ int lp_btf_check(const char *object, const void *data, size_t size)
     /* Without any the object is libbpf's to refuse or to take. */
     if (good && btf.size > 0)
         good = check_btf(&check, btf) && (ext.size == 0 || check_ext(&check, ext));
-    free(check.types);
-    free(check.state);
-    free((void *)btf.data);
-    free((void *)ext.data);
-    if (good)
-        return 0;
-    lp_error_set(EINVAL, "open", "%s: damaged: its type information (BTF) contradicts itself", object);
-    lp_error_hint("copy or build the object again");
-    return -EINVAL;
+    return finish(&check, btf, ext, object, good);
+}
+
+int lp_btf_check_file(const char *path, const void *data, size_t size)
+{
+    struct span none = {NULL, 0};
+    struct check check = {0};
+    struct span raw;
+
+    if (size >= sizeof(Elf64_Ehdr) && memcmp(data, ELFMAG, SELFMAG) == 0)
+        return lp_btf_check(path, data, size);
+    raw = aligned((struct span){data, size});
+    return finish(&check, raw, none, path, raw.data && check_btf(&check, raw));
 }

@@ -162,7 +162,7 @@ end
 function M.open(what, opts)
   local name, bytes = from(what)
   local data, size = memory(bytes)
-  local handle = err.check(C.lp_object_open(name, data, size))
+  local handle = err.check(C.lp_object_open(name, data, size, opts and opts.kconfig or nil))
   -- `bytes` keeps what libbpf points into from being collected.
   local object = setmetatable({
     name = name, bytes = bytes, handle = ffi.gc(handle, C.lp_object_close), loaded = false, probes = {},
