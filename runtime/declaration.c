@@ -4,11 +4,10 @@
  * A declaration grows from its name outwards, as C's grammar has it: a pointer puts a star before what is there, an
  * array and a function add brackets behind it.
  */
-#include <bpf/btf.h>
+#include "btf.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "luaprobe.h"
 
 enum { MAX_DEPTH = 16 };
 
@@ -41,13 +40,6 @@ static void prepend(struct text *text, const char *part)
     text->length += length;
 }
 
-static const char *name_of(const struct btf *btf, const struct btf_type *type)
-{
-    const char *name = btf__name_by_offset(btf, type->name_off);
-
-    return name ? name : "";
-}
-
 static const char *keyword(const struct btf_type *type)
 {
     switch (btf_kind(type)) {
@@ -65,20 +57,20 @@ static const char *keyword(const struct btf_type *type)
     }
 }
 
-static void declare(struct text *text, const struct btf *btf, uint32_t id, int depth);
+static void declare(struct text *text, const struct lp_btf *btf, uint32_t id, int depth);
 
-static void append_parameters(struct text *text, const struct btf *btf, const struct btf_type *prototype, int depth)
+static void append_parameters(struct text *text, const struct lp_btf *btf, const struct btf_type *prototype, int depth)
 {
     append(text, "(");
     for (uint32_t i = 0; i < btf_vlen(prototype); i++) {
         const struct btf_param *parameter = btf_params(prototype) + i;
-        const char *name = btf__name_by_offset(btf, parameter->name_off);
+        const char *name = lp_btf_name_at(btf, parameter->name_off);
         char buffer[512];
         struct text one = {buffer, sizeof(buffer), 0};
 
         append(text, i > 0 ? ", " : "");
         buffer[0] = '\0';
-        append(&one, name ? name : "");
+        append(&one, name);
         if (parameter->type == 0 && one.length == 0)
             append(&one, "...");
         else
@@ -99,9 +91,9 @@ static void finish(struct text *text, const char *word, const char *name)
     prepend(text, word);
 }
 
-static void declare(struct text *text, const struct btf *btf, uint32_t id, int depth)
+static void declare(struct text *text, const struct lp_btf *btf, uint32_t id, int depth)
 {
-    const struct btf_type *type = btf__type_by_id(btf, id);
+    const struct btf_type *type = lp_btf_at(btf, id);
     char count[16];
 
     if (id == 0 || !type || depth > MAX_DEPTH) {
@@ -114,7 +106,7 @@ static void declare(struct text *text, const struct btf *btf, uint32_t id, int d
         break;
     case BTF_KIND_CONST:
         /* Of a pointer it stands behind the star; all others have it in front. */
-        if (btf_is_ptr(btf__type_by_id(btf, type->type))) {
+        if (btf_is_ptr(lp_btf_at(btf, type->type))) {
             prepend(text, text->length ? "const " : "const");
             break;
         }
@@ -141,13 +133,13 @@ static void declare(struct text *text, const struct btf *btf, uint32_t id, int d
         }
         return;
     default:
-        finish(text, keyword(type), type->name_off ? name_of(btf, type) : "(anonymous)");
+        finish(text, keyword(type), type->name_off ? lp_btf_name_at(btf, type->name_off) : "(anonymous)");
         return;
     }
     declare(text, btf, type->type, depth + 1);
 }
 
-void lp_btf_declaration(const struct btf *btf, uint32_t id, const char *name, char *out, size_t size)
+void lp_btf_declaration(const struct lp_btf *btf, uint32_t id, const char *name, char *out, size_t size)
 {
     struct text text = {out, size, 0};
 

@@ -1,87 +1,44 @@
 /*
- * kernel_btf.c: the running kernel's types.
+ * kernel_btf.c: the running kernel's types: those of vmlinux, and of its modules.
  *
- * vmlinux has some 100,000 to 150,000 types, and libbpf looks a name up by comparing it with each. Here an index of the
- * names is made once, in about the time of one such search, so that each look-up after it is a few comparisons.
+ * Touching memory for the first time is most of the cost, so vmlinux's five to seven megabytes are not copied where the
+ * kernel lets them be mapped (Linux 6.16), and come into memory that is there at once where not.
  */
-#include <bpf/bpf.h>
-#include <bpf/btf.h>
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "btf_check.h"
-#include "bytes.h"
-#include "error.h"
 #include "kernel_btf.h"
 
-static struct btf *kernel;
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "btf.h"
+#include "btf_check.h"
+#include "error.h"
+
+static const char vmlinux[] = "/sys/kernel/btf/vmlinux";
+
+static struct lp_btf *kernel;
 static char *custom_path;
-/* Type ids by the hash of their names, open addressing; 0 is empty. The size is a power of two. */
-static uint32_t *slots;
-static uint32_t slot_mask;
-
-/* FNV-1a */
-static uint32_t hash(const char *name)
-{
-    uint32_t value = 2166136261;
-
-    for (; *name; name++)
-        value = (value ^ (uint8_t)*name) * 16777619;
-    return value;
-}
-
-static const char *name_of(const struct btf_type *type)
-{
-    const char *name = btf__name_by_offset(kernel, type->name_off);
-
-    return name ? name : "";
-}
-
-static bool is_looked_up(const struct btf_type *type)
-{
-    return type->name_off != 0 && (btf_is_composite(type) || btf_is_any_enum(type) || btf_is_typedef(type) ||
-                                   btf_is_func(type) || btf_is_int(type) || btf_is_var(type));
-}
-
-static bool make_index(void)
-{
-    uint32_t count = btf__type_cnt(kernel);
-    uint32_t size = 1024;
-
-    while (size < 2 * count)
-        size *= 2;
-    slots = calloc(size, sizeof(*slots));
-    if (!slots)
-        return false;
-    slot_mask = size - 1;
-    for (uint32_t id = 1; id < count; id++) {
-        const struct btf_type *type = btf__type_by_id(kernel, id);
-        uint32_t slot;
-
-        if (!is_looked_up(type))
-            continue;
-        slot = hash(name_of(type)) & slot_mask;
-        while (slots[slot])
-            slot = (slot + 1) & slot_mask;
-        slots[slot] = id;
-    }
-    return true;
-}
 
 /* A file from the user is looked at first: libbpf trusts what it reads. */
-static struct btf *read_custom(const char *path)
+static struct lp_btf *read_custom(const char *path)
 {
     struct lp_bytes bytes;
-    struct btf *btf = NULL;
-    int error = lp_bytes_read(path, (size_t)256 << 20, &bytes);
+    struct lp_btf *btf = NULL;
 
-    if (error)
+    if (lp_bytes_read(path, (size_t)256 << 20, &bytes) != 0)
         return NULL;
     if (lp_btf_check_file(path, bytes.data, bytes.size) == 0) {
-        btf = btf__parse(path, NULL);
+        struct btf *parsed = btf__parse(path, NULL);
+        int error = errno;
+
+        btf = parsed ? lp_btf_from_libbpf(parsed, NULL) : NULL;
         if (!btf) {
-            lp_error_set(errno, "types", "%s: holds no types (BTF) that can be read: %s", path, strerror(errno));
+            lp_error_set(error, "types", "%s: holds no types (BTF) that can be read: %s", path, strerror(error));
             lp_error_hint("make one for this kernel: pahole --btf_encode_detached FILE vmlinux");
         }
     }
@@ -89,45 +46,87 @@ static struct btf *read_custom(const char *path)
     return btf;
 }
 
-static struct btf *read_kernel(void)
+static bool read_whole(int fd, char *out, size_t size)
 {
-    struct btf *btf = btf__load_vmlinux_btf();
+    for (size_t have = 0; have < size;) {
+        ssize_t got = read(fd, out + have, size - have);
 
-    if (btf)
-        return btf;
-    lp_error_set(errno, "types", "this kernel's types (BTF) cannot be read: %s", strerror(errno));
-    lp_error_hint("they are in /sys/kernel/btf/vmlinux, on kernels with CONFIG_DEBUG_INFO_BTF; --btf FILE or "
-                  "LUAPROBE_BTF names a file of them");
+        if (got <= 0)
+            return false;
+        have += (size_t)got;
+    }
+    return true;
+}
+
+/* The file's bytes, to be unmapped; NULL and errno. */
+static void *map_file(int fd, size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+
+    if (memory != MAP_FAILED)
+        return memory;
+    memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (memory == MAP_FAILED)
+        return NULL;
+    if (read_whole(fd, memory, size))
+        return memory;
+    munmap(memory, size);
     return NULL;
 }
 
-const struct btf *lp_btf_kernel(void)
+static struct lp_btf *read_vmlinux(void)
 {
-    if (kernel)
-        return kernel;
-    lp_error_capture();
-    kernel = custom_path ? read_custom(custom_path) : read_kernel();
-    if (kernel && !make_index()) {
-        btf__free(kernel);
-        kernel = NULL;
-        lp_error_set(ENOMEM, "types", "no memory for the kernel's types");
+    struct stat status;
+    struct lp_btf *btf = NULL;
+    void *memory = NULL;
+    int fd = open(vmlinux, O_RDONLY | O_CLOEXEC);
+    int error;
+
+    if (fd >= 0 && fstat(fd, &status) == 0)
+        memory = map_file(fd, (size_t)status.st_size);
+    error = errno;
+    if (fd >= 0)
+        close(fd);
+    if (memory)
+        btf = lp_btf_new(memory, (size_t)status.st_size, NULL);
+    if (btf) {
+        btf->memory = memory;
+        btf->memory_size = (size_t)status.st_size;
+        return btf;
     }
+    if (memory) {
+        munmap(memory, (size_t)status.st_size);
+        error = EINVAL;
+    }
+    lp_error_set(error, "types", "this kernel's types (BTF) cannot be read: %s: %s", vmlinux, strerror(error));
+    lp_error_hint("kernels with CONFIG_DEBUG_INFO_BTF have them; --btf FILE or LUAPROBE_BTF names a file of them");
+    return NULL;
+}
+
+struct lp_btf *lp_btf_kernel(void)
+{
+    if (!kernel)
+        kernel = custom_path ? read_custom(custom_path) : read_vmlinux();
     return kernel;
 }
 
 int lp_btf_kernel_use(const char *path)
 {
+    struct lp_btf *btf = read_custom(path);
     char *copy = strdup(path);
 
-    if (!copy)
-        return lp_error_set(ENOMEM, "types", "%s: no memory", path);
+    if (!btf || !copy) {
+        int error = btf ? lp_error_set(ENOMEM, "types", "%s: no memory", path) : -lp_error_last()->code;
+
+        lp_btf_free(btf);
+        free(copy);
+        return error;
+    }
     free(custom_path);
+    lp_btf_free(kernel);
     custom_path = copy;
-    btf__free(kernel);
-    free(slots);
-    kernel = NULL;
-    slots = NULL;
-    return lp_btf_kernel() ? 0 : -lp_error_last()->code;
+    kernel = btf;
+    return 0;
 }
 
 const char *lp_btf_kernel_path(void)
@@ -135,33 +134,14 @@ const char *lp_btf_kernel_path(void)
     return custom_path;
 }
 
-uint32_t lp_btf_kernel_find(uint32_t kind, const char *name)
+struct lp_btf *lp_btf_module(const char *module)
 {
-    if (!lp_btf_kernel())
-        return 0;
-    for (uint32_t slot = hash(name) & slot_mask; slots[slot]; slot = (slot + 1) & slot_mask) {
-        const struct btf_type *type = btf__type_by_id(kernel, slots[slot]);
-        uint32_t found = btf_kind(type) == BTF_KIND_ENUM64 ? BTF_KIND_ENUM : btf_kind(type);
+    struct btf *base = lp_btf_kernel() ? btf__load_vmlinux_btf() : NULL;
+    struct btf *split = base ? btf__load_module_btf(module, base) : NULL;
+    struct lp_btf *btf = split ? lp_btf_from_libbpf(split, kernel) : NULL;
 
-        if (found == kind && strcmp(name_of(type), name) == 0)
-            return slots[slot];
-    }
-    return 0;
-}
-
-struct btf *lp_btf_module(const char *module)
-{
-    struct btf *btf;
-
-    if (!lp_btf_kernel())
-        return NULL;
-    btf = btf__load_module_btf(module, kernel);
+    btf__free(base);
     if (!btf)
-        lp_error_set(errno, "types", "module %s: its types (BTF) cannot be read: %s", module, strerror(errno));
+        lp_error_set(ENOENT, "types", "module %s: its types (BTF) cannot be read", module);
     return btf;
-}
-
-void lp_btf_free(struct btf *btf)
-{
-    btf__free(btf);
 }

@@ -63,7 +63,7 @@ const char *lp_bytes_embedded_name(int i);
 /* ---- object: a BPF object file -------------------------------------------------------------------------------- */
 
 struct lp_object;
-struct btf;
+struct lp_btf;
 
 struct lp_program {
     const char *name;
@@ -147,7 +147,7 @@ struct lp_test_run {
 };
 int lp_object_test_run(struct lp_object *object, int i, struct lp_test_run *run);
 /* The object's types, or NULL when it was compiled without -g. */
-const struct btf *lp_object_btf(const struct lp_object *object);
+struct lp_btf *lp_object_btf(struct lp_object *object);
 
 /* ---- btf: types ----------------------------------------------------------------------------------------------- */
 
@@ -175,26 +175,24 @@ struct lp_enumerator {
 };
 
 /* The number of types, so ids run from 1 to this. */
-uint32_t lp_btf_count(const struct btf *btf);
+uint32_t lp_btf_count(const struct lp_btf *btf);
 /* False when the id is not one of this BTF's, or the type's size cannot be known. */
-bool lp_btf_type(const struct btf *btf, uint32_t id, struct lp_type *out);
+bool lp_btf_type(const struct lp_btf *btf, uint32_t id, struct lp_type *out);
 /* The i-th member of a struct or union, or variable of a data section (its bit_offset counted from the section). */
-bool lp_btf_member(const struct btf *btf, uint32_t id, uint32_t i, struct lp_member *out);
-bool lp_btf_enumerator(const struct btf *btf, uint32_t id, uint32_t i, struct lp_enumerator *out);
+bool lp_btf_member(const struct lp_btf *btf, uint32_t id, uint32_t i, struct lp_member *out);
+bool lp_btf_enumerator(const struct lp_btf *btf, uint32_t id, uint32_t i, struct lp_enumerator *out);
 /* The id of a type by kind and name; 0 when there is none. BTF_KIND_ENUM stands for enumerations of 64 bits too. */
-uint32_t lp_btf_find(const struct btf *btf, uint32_t kind, const char *name);
+uint32_t lp_btf_find(struct lp_btf *btf, uint32_t kind, const char *name);
 /* Writes the declaration of `name`, which may be "", as C has it: "const char *name", "int (*open)(struct inode *)". */
-void lp_btf_declaration(const struct btf *btf, uint32_t id, const char *name, char *out, size_t size);
+void lp_btf_declaration(const struct lp_btf *btf, uint32_t id, const char *name, char *out, size_t size);
 
 /* The running kernel's types, read once: /sys/kernel/btf/vmlinux, or lp_btf_kernel_use's. NULL when there are none. */
-const struct btf *lp_btf_kernel(void);
+struct lp_btf *lp_btf_kernel(void);
 /* Takes a file's instead, for kernels that ship none (--btf); objects are then loaded by it too. */
 int lp_btf_kernel_use(const char *path);
-/* lp_btf_find in the kernel's types, by an index. */
-uint32_t lp_btf_kernel_find(uint32_t kind, const char *name);
 /* The types of a loaded module, whose ids go on from the kernel's. For lp_btf_free; NULL when it has none. */
-struct btf *lp_btf_module(const char *module);
-void lp_btf_free(struct btf *btf);
+struct lp_btf *lp_btf_module(const char *module);
+void lp_btf_free(struct lp_btf *btf);
 
 /* ---- map: a BPF map's entries --------------------------------------------------------------------------------- */
 
@@ -233,7 +231,7 @@ int lp_map_create_like(int fd);
 /* What the kernel says of a map; its name goes to `name`. */
 int lp_map_describe(int fd, struct lp_map *out, char *name, size_t name_size);
 /* The types that a map was made with, for lp_btf_free; NULL when there are none. */
-struct btf *lp_map_btf(int fd);
+struct lp_btf *lp_map_btf(int fd);
 int lp_map_pin(int fd, const char *path);
 int lp_map_unpin(const char *path);
 void lp_fd_close(int fd);

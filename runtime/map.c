@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "btf.h"
 #include "error.h"
 
 bool lp_map_is_per_cpu(uint32_t type)
@@ -127,14 +128,14 @@ int lp_map_describe(int fd, struct lp_map *out, char *name, size_t name_size)
     return 0;
 }
 
-struct btf *lp_map_btf(int fd)
+struct lp_btf *lp_map_btf(int fd)
 {
     struct bpf_map_info info = {0};
     uint32_t size = sizeof(info);
 
     if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0 || info.btf_id == 0)
         return NULL;
-    return btf__load_from_kernel_by_id(info.btf_id);
+    return lp_btf_from_libbpf(btf__load_from_kernel_by_id(info.btf_id), NULL);
 }
 
 /* An empty map like another one: what a map of maps takes. */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "btf.h"
 #include "btf_check.h"
 #include "error.h"
 #include "kernel_btf.h"
@@ -135,14 +136,21 @@ void lp_object_close(struct lp_object *object)
     if (!object)
         return;
     lp_object_close_variants(object);
+    lp_btf_free(object->btf);
     bpf_object__close(object->bpf);
     free(object->name);
     free(object);
 }
 
-const struct btf *lp_object_btf(const struct lp_object *object)
+struct lp_btf *lp_object_btf(struct lp_object *object)
 {
-    return bpf_object__btf(object->bpf);
+    const struct btf *btf = bpf_object__btf(object->bpf);
+    uint32_t size;
+    const void *data = btf && !object->btf ? btf__raw_data(btf, &size) : NULL;
+
+    if (data)
+        object->btf = lp_btf_new(data, size, NULL);
+    return object->btf;
 }
 
 const char *lp_version_libbpf(void)

@@ -18,6 +18,7 @@ struct lp_object {
     struct bpf_object *bpf;
     char *name;
     struct lp_variant *variants;
+    struct lp_btf *btf; /* made when first asked for */
 };
 
 /* The i-th program, or NULL. */

@@ -15,7 +15,7 @@ local raw_type = ffi.new "struct lp_type"
 
 -- "ssize_t (struct file *file, …)" of a kernel function; nil where its BTF does not tell.
 local function signature(name)
-  local id = C.lp_btf_kernel_find(FUNC, name)
+  local id = C.lp_btf_kernel() ~= nil and C.lp_btf_find(C.lp_btf_kernel(), FUNC, name) or 0
   if id == 0 or not C.lp_btf_type(C.lp_btf_kernel(), id, raw_type) then return nil end
   C.lp_btf_declaration(C.lp_btf_kernel(), raw_type.of, "", signature_buffer, ffi.sizeof(signature_buffer))
   return ffi.string(signature_buffer)
