@@ -112,11 +112,9 @@ fail:
     return NULL;
 }
 
-struct lp_btf *lp_btf_from_libbpf(struct btf *from, const struct lp_btf *base)
+struct lp_btf *lp_btf_copy(const void *data, size_t size, const struct lp_btf *base)
 {
-    uint32_t size;
-    const void *data = btf__raw_data(from, &size);
-    void *copy = data ? malloc(size) : NULL;
+    void *copy = malloc(size);
     struct lp_btf *btf = NULL;
 
     if (copy) {
@@ -127,6 +125,15 @@ struct lp_btf *lp_btf_from_libbpf(struct btf *from, const struct lp_btf *base)
         btf->memory = copy;
     else
         free(copy);
+    return btf;
+}
+
+struct lp_btf *lp_btf_from_libbpf(struct btf *from, const struct lp_btf *base)
+{
+    uint32_t size;
+    const void *data = btf__raw_data(from, &size);
+    struct lp_btf *btf = data ? lp_btf_copy(data, size, base) : NULL;
+
     btf__free(from);
     return btf;
 }

@@ -26,7 +26,9 @@ struct lp_btf {
 size_t lp_btf_type_bytes(const struct btf_type *type);
 /* Reads BTF that stays where it is; NULL when it is damaged or there is no memory. */
 struct lp_btf *lp_btf_new(const void *data, size_t size, const struct lp_btf *base);
-/* A copy of what libbpf holds; frees that. */
+/* The same of a copy. */
+struct lp_btf *lp_btf_copy(const void *data, size_t size, const struct lp_btf *base);
+/* The same of what libbpf holds, which is freed. */
 struct lp_btf *lp_btf_from_libbpf(struct btf *from, const struct lp_btf *base);
 /* A type by its id; that of void for 0, NULL for a number that is none. */
 const struct btf_type *lp_btf_at(const struct lp_btf *btf, uint32_t id);

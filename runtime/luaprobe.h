@@ -146,8 +146,8 @@ struct lp_test_run {
     uint32_t duration; /* nanoseconds each */
 };
 int lp_object_test_run(struct lp_object *object, int i, struct lp_test_run *run);
-/* The object's types, or NULL when it was compiled without -g. */
-struct lp_btf *lp_object_btf(struct lp_object *object);
+/* The object's types, which outlive it, for lp_btf_free; NULL when it was compiled without -g. */
+struct lp_btf *lp_object_btf(const struct lp_object *object);
 
 /* ---- btf: types ----------------------------------------------------------------------------------------------- */
 

@@ -136,21 +136,18 @@ void lp_object_close(struct lp_object *object)
     if (!object)
         return;
     lp_object_close_variants(object);
-    lp_btf_free(object->btf);
     bpf_object__close(object->bpf);
     free(object->name);
     free(object);
 }
 
-struct lp_btf *lp_object_btf(struct lp_object *object)
+struct lp_btf *lp_object_btf(const struct lp_object *object)
 {
     const struct btf *btf = bpf_object__btf(object->bpf);
     uint32_t size;
-    const void *data = btf && !object->btf ? btf__raw_data(btf, &size) : NULL;
+    const void *data = btf ? btf__raw_data(btf, &size) : NULL;
 
-    if (data)
-        object->btf = lp_btf_new(data, size, NULL);
-    return object->btf;
+    return data ? lp_btf_copy(data, size, NULL) : NULL;
 }
 
 const char *lp_version_libbpf(void)

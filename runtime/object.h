@@ -18,7 +18,6 @@ struct lp_object {
     struct bpf_object *bpf;
     char *name;
     struct lp_variant *variants;
-    struct lp_btf *btf; /* made when first asked for */
 };
 
 /* The i-th program, or NULL. */

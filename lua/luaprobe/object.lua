@@ -123,7 +123,6 @@ function Object:close()
   if not self.handle then return end
   self:detach()
   for _, map in ipairs(self.maps) do map:close_stream() end
-  self.types:close()
   C.lp_object_close(ffi.gc(self.handle, nil))
   self.handle = nil
 end
@@ -168,7 +167,7 @@ function M.open(what, opts)
     name = name, bytes = bytes, handle = ffi.gc(handle, C.lp_object_close), loaded = false, probes = {},
   }, Object)
   local btf = C.lp_object_btf(handle)
-  object.types = types.new(btf ~= nil and btf or nil)
+  object.types = types.new(btf ~= nil and ffi.gc(btf, C.lp_btf_free) or nil)
   object.programs = programs.all(object)
   object.maps = maps.all(object)
   object.const = globals.new(object, true)
