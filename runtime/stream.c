@@ -49,13 +49,6 @@ static int need_slots(const struct lp_object *object, const struct bpf_map *map,
     return slots ? bpf_map__set_autocreate(slots, needed) : 0;
 }
 
-uint32_t lp_object_value_type(struct lp_object *object, int i)
-{
-    const struct bpf_map *map = lp_object_map_at(object, i);
-
-    return map ? bpf_map__btf_value_type_id(map) : 0;
-}
-
 int lp_object_events(struct lp_object *object, int i, bool ring, size_t bytes, uint64_t *watermark)
 {
     size_t page_size = (size_t)sysconf(_SC_PAGESIZE);

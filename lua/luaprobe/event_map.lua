@@ -36,7 +36,7 @@ end
 
 -- A ring buffer's value type, as some declare it: __type(value, struct event).
 local function value_type(map)
-  local id = map.event_value_type or C.lp_object_value_type(map.object.handle, map.index)
+  local id = map.event_value_type or map:info().value_type
   local type = id ~= 0 and map.object.types:get(id)
   return type and type.members and type or nil
 end
@@ -119,7 +119,7 @@ end
 
 --- The same for a ring buffer of other people's: its size as asked, and no value type, which the kernel refuses.
 function M.configure_ring(map)
-  map.event_value_type = C.lp_object_value_type(map.object.handle, map.index)
+  map.event_value_type = map:info().value_type
   local bytes = wanted_bytes(map, map)
   if not bytes and map.event_value_type == 0 then return end
   err.check(C.lp_object_events(map.object.handle, map.index, true, bytes or 0, watermark))

@@ -45,6 +45,8 @@ function M.new(source, name, kind, bytes)
   return stream
 end
 
+M.set_duration = limits.set_duration
+
 --- Whether events are overwritten after their loop body (LUAPROBE_DEBUG=1).
 function M.is_debugging()
   return debugging

@@ -17,6 +17,12 @@ return {
   load = object.load,
   --- What can be probed on this machine: see luaprobe.probes.list.
   probes = function(...) return require("luaprobe.probes").list(...) end, -- most runs do not need it
+  --- A type of the running kernel, by its C name: see luaprobe.kernel.find.
+  kernel_type = function(...) return require("luaprobe.kernel").find(...) end,
+  --- Prints any value, structs with their members' names: see luaprobe.pretty.print.
+  pretty = function(...) return require("luaprobe.pretty").print(...) end,
+  --- A struct or an array as a Lua table: see luaprobe.pretty.totable.
+  totable = function(...) return require("luaprobe.pretty").totable(...) end,
   --- Removes what killed luaprobe processes left in tracefs: see luaprobe.leftovers.sweep.
   sweep = leftovers.sweep,
   --- Calls a function for each event of a map: see luaprobe.loop.on. The loop is there when a script asks for it.

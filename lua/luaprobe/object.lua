@@ -125,7 +125,6 @@ function Object:close()
   if not self.handle then return end
   self:detach()
   for _, map in ipairs(self.maps) do map:close_stream() end
-  self.types:close()
   C.lp_object_close(ffi.gc(self.handle, nil))
   self.handle = nil
 end
@@ -164,13 +163,13 @@ end
 function M.open(what, opts)
   local name, bytes = from(what)
   local data, size = memory(bytes)
-  local handle = err.check(C.lp_object_open(name, data, size))
+  local handle = err.check(C.lp_object_open(name, data, size, opts and opts.kconfig or nil))
   -- `bytes` keeps what libbpf points into from being collected.
   local object = setmetatable({
     name = name, bytes = bytes, handle = ffi.gc(handle, C.lp_object_close), loaded = false, probes = {},
   }, Object)
   local btf = C.lp_object_btf(handle)
-  object.types = types.new(btf ~= nil and btf or nil)
+  object.types = types.new(btf ~= nil and ffi.gc(btf, C.lp_btf_free) or nil)
   object.programs = programs.all(object)
   object.maps = maps.all(object)
   object.const = globals.new(object, true)

@@ -23,8 +23,17 @@ local uint8_pointer = ffi.typeof "uint8_t *"
 function M.integer(value)
   if type(value) ~= "cdata" then return value end
   local number = tonumber(value)
+  if not number then return value end
   if number > -EXACT and number < EXACT then return number end
   return value
+end
+
+--- What stands for an integer as a key of a Lua table: itself, or its digits where it is cdata, which Lua compares by
+-- identity.
+function M.key(value)
+  value = M.integer(value)
+  if type_of(value) ~= "cdata" then return value end
+  return (tostring(value):gsub("U?LL$", ""))
 end
 
 -- Writing fails with { path, reason }, which M.write turns into a message.
@@ -32,7 +41,8 @@ local function misfit(path, format, ...)
   error({ path = path, reason = format:format(...) }, 0)
 end
 
-local function is_char_array(types, type)
+--- Whether it is `char[N]`, a string.
+function M.is_char_array(types, type)
   return type.kind == "array" and types:get(type.of).char
 end
 
@@ -102,7 +112,7 @@ end
 function write(types, address, id, value, path)
   local type = types:get(id)
   local kind = type.kind
-  if is_char_array(types, type) then return write_string(address, type, value, path) end
+  if M.is_char_array(types, type) then return write_string(address, type, value, path) end
   if kind == "array" then return write_array(types, address, type, value, path) end
   if kind == "struct" or kind == "union" then return write_members(types, address, type, value, path) end
   if kind == "ptr" then
@@ -148,7 +158,7 @@ end
 function M.read(types, address, id)
   local type = types:get(id)
   address = ffi.cast(uint8_pointer, address)
-  if is_char_array(types, type) then
+  if M.is_char_array(types, type) then
     return ffi.string(address, C.lp_text_length(ffi.cast("const char *", address), type.count))
   elseif type.kind == "array" then
     local result, size = {}, types:get(type.of).size
