@@ -473,6 +473,23 @@ struct lp_source *lp_source_open_ring(int map_fd, const struct lp_source_options
  */
 int lp_source_read(struct lp_source *source, struct lp_event *events, int max);
 /*
+ * The same for a loop that walks the records by itself, which spares one of two looks at each: a place in a buffer and
+ * how far plain records follow it. What is between them is as the kernel writes it, see lua/luaprobe/walk.lua.
+ */
+struct lp_stretch {
+    const uint8_t *event; /* the contents of the record that the loop is at, or NULL; the loop moves it */
+    const uint8_t *limit; /* contents from here on are not the loop's to look at; NULL: no record follows */
+    const uint8_t *end_;  /* nor are records that go beyond this */
+    uint64_t events;      /* how many the loop has moved over, and their bytes; it counts */
+    uint64_t bytes;
+    uint32_t size; /* of the first */
+    int32_t cpu;
+};
+/* The source's own, or NULL when it has none. */
+struct lp_stretch *lp_source_stretch(struct lp_source *source);
+/* Gives back what was walked and finds the next stretch. 1, or 0 when the buffers are empty. */
+int lp_source_walk(struct lp_source *source);
+/*
  * From now on events come by the 64-bit nanoseconds (CLOCK_MONOTONIC) at `offset` in them, each `delay` nanoseconds
  * after its time at the soonest. One that comes later than that is marked late and delivered at once.
  */
@@ -488,7 +505,9 @@ int lp_source_wait(int timeout_ms);
 uint32_t lp_source_peak(struct lp_source *source);
 /* How many bytes all its buffers hold. */
 size_t lp_source_capacity(const struct lp_source *source);
-/* Totals since it was opened. */
+/* How many bytes of events were read so far. */
+uint64_t lp_source_bytes(const struct lp_source *source);
+/* Totals since it was opened. Asking for what was lost costs system calls. */
 void lp_source_stats(const struct lp_source *source, struct lp_source_stats *out);
 /* Events lost on one CPU. */
 uint64_t lp_source_lost(const struct lp_source *source, uint32_t cpu);

@@ -30,6 +30,7 @@ struct perf_source {
     struct lp_buffer *buffers;
     int count;
     int next; /* the buffer that the next batch begins with, so that one busy CPU cannot starve the others */
+    int last; /* the one that was read last */
     int map_fd;
     size_t page_size;
     uint64_t *lost_before; /* by CPU: what buffers that are closed had lost */
@@ -157,9 +158,26 @@ static int perf_read(struct lp_source *base, struct lp_event *events, int max)
 
     for (int i = 0; i < source->count && count < max; i++) {
         count += lp_buffer_read(&source->buffers[source->next], events + count, max - count);
+        source->last = source->next;
         source->next = (source->next + 1) % source->count;
     }
     return count;
+}
+
+/* The buffer that the last read of one event was from. */
+static struct lp_buffer *last_read(struct perf_source *source)
+{
+    return &source->buffers[source->last];
+}
+
+static void perf_stretch(struct lp_source *base, struct lp_stretch *stretch)
+{
+    lp_buffer_stretch(last_read(perf(base)), stretch);
+}
+
+static void perf_walked(struct lp_source *base, const struct lp_stretch *stretch)
+{
+    lp_buffer_walked(last_read(perf(base)), stretch->event);
 }
 
 /* A buffer whose CPU is gone, read to its end. */
@@ -273,6 +291,8 @@ static void perf_close(struct lp_source *base)
 static const struct lp_source_ops perf_ops = {
     .read = perf_read,
     .release = perf_release,
+    .stretch = perf_stretch,
+    .walked = perf_walked,
     .fill = perf_fill,
     .arm = perf_arm,
     .lost = perf_lost,

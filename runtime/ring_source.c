@@ -114,6 +114,41 @@ static void ring_release(struct lp_source *base)
     __atomic_store_n(source->consumer, source->position, __ATOMIC_RELEASE);
 }
 
+/* The walk looks at records as they were submitted, one by one, which on other processors takes more than a load. */
+static void ring_stretch(struct lp_source *base, struct lp_stretch *stretch)
+{
+#ifdef __x86_64__
+    struct ring_source *source = ring(base);
+    const uint64_t producer = __atomic_load_n(source->producer, __ATOMIC_ACQUIRE);
+    size_t place = (size_t)source->position & (base->buffer_size - 1); /* of the record behind it */
+    size_t until_end = base->buffer_size - place;
+    size_t length = (size_t)(producer - source->position);
+
+    /* Put together elsewhere, with its header at the other end, or the last before the end. */
+    if (stretch->event < source->data + HEADER || stretch->event >= source->data + base->buffer_size || place == 0)
+        return;
+    length = length < until_end ? length : until_end;
+    stretch->end_ = source->data + place + until_end;
+    length = length < LP_STRETCH ? length : LP_STRETCH;
+    stretch->limit = source->data + place + length + HEADER;
+#else
+    (void)base;
+    (void)stretch;
+#endif
+}
+
+static void ring_walked(struct lp_source *base, const struct lp_stretch *stretch)
+{
+    struct ring_source *source = ring(base);
+    const uint8_t *header = stretch->event - HEADER;
+    uint32_t length = *(const uint32_t *)(const void *)header;
+    size_t after = (size_t)(header - source->data) + ((HEADER + (size_t)length + 7) & ~(size_t)7);
+    size_t place = (size_t)source->position & (base->buffer_size - 1);
+
+    source->position += after - place;
+    source->empty = 0;
+}
+
 static size_t ring_fill(const struct lp_source *base)
 {
     const struct ring_source *source = ring_const(base);
@@ -162,6 +197,8 @@ static void ring_close(struct lp_source *base)
 static const struct lp_source_ops ring_ops = {
     .read = ring_read,
     .release = ring_release,
+    .stretch = ring_stretch,
+    .walked = ring_walked,
     .fill = ring_fill,
     .arm = ring_arm,
     .lost = ring_lost,

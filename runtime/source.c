@@ -60,10 +60,47 @@ static void count(struct lp_source *source, const struct lp_event *events, int n
     }
 }
 
+/* What a loop has walked over is read. */
+static void finish_stretch(struct lp_source *source)
+{
+    struct lp_stretch *stretch = &source->stretch;
+
+    if (stretch->event && stretch->limit)
+        source->ops->walked(source, stretch);
+    source->events += stretch->events;
+    source->bytes += stretch->bytes;
+    *stretch = (struct lp_stretch){0};
+}
+
+struct lp_stretch *lp_source_stretch(struct lp_source *source)
+{
+    return source->ops->stretch && !source->order && !source->poison ? &source->stretch : NULL;
+}
+
+int lp_source_walk(struct lp_source *source)
+{
+    struct lp_stretch *stretch = &source->stretch;
+    struct lp_event event;
+
+    finish_stretch(source);
+    source->ops->release(source);
+    measure(source);
+    if (source->ops->read(source, &event, 1) == 0) {
+        source->ops->arm(source);
+        return 0;
+    }
+    *stretch = (struct lp_stretch){
+        .event = event.data, .size = event.size, .cpu = event.cpu, .events = 1, .bytes = event.size};
+    source->ops->stretch(source, stretch);
+    return 1;
+}
+
 int lp_source_read(struct lp_source *source, struct lp_event *events, int max)
 {
     int number;
 
+    if (source->stretch.event)
+        finish_stretch(source);
     if (source->poison)
         lp_poison_release(source->poison);
     if (!source->order)
@@ -104,6 +141,11 @@ size_t lp_source_capacity(const struct lp_source *source)
     return (size_t)source->buffers * source->buffer_size;
 }
 
+uint64_t lp_source_bytes(const struct lp_source *source)
+{
+    return source->bytes + source->stretch.bytes;
+}
+
 /* What the program could not send, on a CPU or on all (-1). */
 static uint64_t refused(const struct lp_source *source, int cpu)
 {
@@ -139,8 +181,8 @@ uint64_t lp_source_lost(const struct lp_source *source, uint32_t cpu)
 void lp_source_stats(const struct lp_source *source, struct lp_source_stats *out)
 {
     *out = (struct lp_source_stats){
-        .events = source->events,
-        .bytes = source->bytes,
+        .events = source->events + source->stretch.events,
+        .bytes = source->bytes + source->stretch.bytes,
         .lost = lost(source, -1),
         .late = source->late,
         .high_water = source->high_water,

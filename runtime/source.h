@@ -14,6 +14,10 @@ struct lp_source_ops {
     int (*read)(struct lp_source *source, struct lp_event *events, int max);
     /* Gives all that was read back. */
     void (*release)(struct lp_source *source);
+    /* After a read of one event: how far the records behind it can be walked. NULL when they cannot. */
+    void (*stretch)(struct lp_source *source, struct lp_stretch *stretch);
+    /* The loop has moved to another event of that stretch. */
+    void (*walked)(struct lp_source *source, const struct lp_stretch *stretch);
     /* Bytes in the fullest buffer. */
     size_t (*fill)(const struct lp_source *source);
     /* Nothing was left to read: asks to be woken at the watermark. */
@@ -35,9 +39,13 @@ struct lp_source {
     uint64_t events, bytes, late;
     size_t high_water;
     size_t peak; /* the same since lp_source_peak */
+    struct lp_stretch stretch;
     struct lp_order *order;
     struct lp_poison *poison;
 };
+
+/* How many bytes a loop may walk before it gives them back. */
+enum { LP_STRETCH = 16384 };
 
 /* wait.c: where sources are waited for together. `mode` adds EPOLLET or EPOLLONESHOT. 0 or a negative errno. */
 int lp_wait_add(struct lp_source *source, int fd, uint32_t mode);

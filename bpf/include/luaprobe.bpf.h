@@ -94,12 +94,12 @@ static __always_inline __u64 lp_wakeup(void *ring, __u64 watermark, __u32 *armed
         lp_error;                                                                                                      \
     })
 
-/* Room for an event of `size` bytes, a constant; NULL when there is none, which is counted. */
-#define lp_reserve(map, size)                                                                                          \
+/* Room for an event of `length` bytes, a constant; NULL when there is none, which is counted. */
+#define lp_reserve(map, length)                                                                                        \
     ({                                                                                                                 \
         void *lp_event;                                                                                                \
                                                                                                                        \
-        _Static_assert((size) <= sizeof(((struct lp_slot_of_##map *)0)->bytes),                                        \
+        _Static_assert((length) <= sizeof(((struct lp_slot_of_##map *)0)->bytes),                                      \
                        "larger than the event type: declare the stream with LP_EVENTS_OF_SIZE");                       \
         if (lp_perf_of_##map) {                                                                                        \
             __u32 lp_zero = 0;                                                                                         \
@@ -108,11 +108,11 @@ static __always_inline __u64 lp_wakeup(void *ring, __u64 watermark, __u32 *armed
             lp_event = 0;                                                                                              \
             if (lp_slot && !lp_slot->taken) {                                                                          \
                 lp_slot->taken = 1;                                                                                    \
-                lp_slot->size = (size);                                                                                \
+                lp_slot->size = (length);                                                                              \
                 lp_event = lp_slot->bytes;                                                                             \
             }                                                                                                          \
         } else {                                                                                                       \
-            lp_event = bpf_ringbuf_reserve(&map, size, 0);                                                             \
+            lp_event = bpf_ringbuf_reserve(&map, length, 0);                                                           \
         }                                                                                                              \
         if (!lp_event)                                                                                                 \
             lp_count_lost(map);                                                                                        \

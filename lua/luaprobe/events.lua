@@ -35,6 +35,7 @@ function M.new(source, name, kind, bytes)
     source = ffi.gc(source, C.lp_source_close),
     batch = batch_type(BATCH),
     batch_size = BATCH,
+    stretch = C.lp_source_stretch(source), -- what the loop walks by itself (luaprobe.walk)
     count = 0, -- events in the batch
     index = 0, -- the one being looked at
     tick = tick.FIRST,
@@ -98,7 +99,7 @@ end
 local function begin_end(self)
   local room = limits.output_closed() and 0 or tonumber(C.lp_source_capacity(self.source))
   C.lp_source_flush(self.source)
-  self.last_byte = tonumber(stats(self).bytes) + room
+  self.last_byte = tonumber(C.lp_source_bytes(self.source)) + room
 end
 
 -- Whether nothing came for as long as `timeout` allows.
@@ -109,9 +110,13 @@ local function is_quiet(self, count)
   return now - self.quiet_since >= self.timeout
 end
 
--- Whether the loop is over after a batch of `count` events.
+local function has_read_all(self)
+  return self.last_byte and tonumber(C.lp_source_bytes(self.source)) >= self.last_byte
+end
+
+-- Whether the loop is over when a read has given `count` events.
 local function is_over(self, count)
-  if self.last_byte then return count == 0 or tonumber(stats(self).bytes) > self.last_byte end
+  if self.last_byte then return count == 0 end
   if not (limits.reached() or is_quiet(self, count)) then return false end
   begin_end(self)
   return count == 0 and not self.ordered or limits.output_closed()
@@ -132,33 +137,42 @@ end
 local function finish(self)
   self.count, self.index, self.last_byte, self.quiet_since = 0, 0, nil, nil
   limits.finish()
+  return false
+end
+
+-- Reads on, sleeping while there is nothing. Returns how many events there are, or false when the loop is over.
+local function refill(self, read)
+  while self.source do
+    if has_read_all(self) then return finish(self) end
+    local count = read(self)
+    if (count == 0 or self.last_byte or self.timeout or limits.has_deadline() or C.lp_stop_pending() ~= 0)
+      and is_over(self, count) then
+      return finish(self)
+    end
+    if count > 0 then return count end
+    self:wait(self.timeout and self.quiet_since + self.timeout)
+  end
+  return false
+end
+
+-- A batch has been looked at: gets the next.
+local function read_batch(self)
+  local count = C.lp_source_read(self.source, self.batch, self.batch_size)
+  self.count, self.index = count, 0
+  return count
 end
 
 --- Reads the next batch without sleeping, for loops of their own (luaprobe.loop).
 -- @treturn number how many events there are
-function Stream:read()
-  self.count = C.lp_source_read(self.source, self.batch, self.batch_size)
-  self.index = 0
-  return self.count
+Stream.read = read_batch
+
+local function read_stretch(self)
+  return C.lp_source_walk(self.source)
 end
 
--- Gets the next batch, sleeping while there is none. False when the loop is over.
-local function refill(self)
-  local source, size = self.source, self.batch_size
-  if source == nil then return false end
-  while true do
-    local count = C.lp_source_read(source, self.batch, size)
-    if (count < size or self.last_byte or self.timeout or limits.has_deadline() or C.lp_stop_pending() ~= 0)
-      and is_over(self, count) then
-      finish(self)
-      return false
-    end
-    if count > 0 then
-      self.count, self.index = count, 0
-      return true
-    end
-    self:wait(self.timeout and self.quiet_since + self.timeout)
-  end
+--- Finds the next stretch of records, sleeping while there is none. False when the loop is over.
+function Stream:next_stretch()
+  return refill(self, read_stretch)
 end
 
 --- Raises that an event is shorter than its type.
@@ -172,7 +186,7 @@ end
 local function next_event(self)
   local index = self.index
   if index >= self.count then
-    if not refill(self) then return nil end
+    if not refill(self, read_batch) then return nil end
     index = 0
   end
   self.index = index + 1
@@ -209,11 +223,17 @@ function Stream:prepare(layout, opts)
   self.tick = math.min(self.tick, self.longest_tick)
 end
 
+-- Whether the loop can walk the records by itself: nothing has to be done with them, and no batch is under way.
+local function can_walk(self)
+  return self.stretch ~= nil and not debugging and not self.ordered and self.index >= self.count
+end
+
 --- The iterator behind map:each; see prepare.
 function Stream:each(layout, opts)
   self:prepare(layout, opts)
   limits.begin()
-  return opts.order and next_ordered or next_event, self
+  if can_walk(self) then return require("luaprobe.walk")[self.kind], self end
+  return self.ordered and next_ordered or next_event, self
 end
 
 return M

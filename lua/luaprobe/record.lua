@@ -5,6 +5,7 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local extensions = require("luaprobe.layout").extensions
 
 local M = {}
 
@@ -113,7 +114,7 @@ function M.layout(types, type)
     time_of = function(member) return time_in(types, type, member) end,
   }
   layout.tail_offset, layout.tail_is_text = end_of(types, type)
-  if type.members then ffi.metatype(layout.ctype, { __index = index(layout) }) end
+  if type.members then extensions[tostring(layout.ctype):match "^ctype<(.*)>$"] = index(layout) end
   return add_layout(layout)
 end
 
