@@ -482,7 +482,7 @@ struct lp_stretch {
     const uint8_t *end_;  /* nor are records that go beyond this */
     uint64_t events;      /* how many the loop has moved over, and their bytes; it counts */
     uint64_t bytes;
-    uint32_t size; /* of the first */
+    uint32_t size; /* of the one that the loop is at */
     int32_t cpu;
 };
 /* The source's own, or NULL when it has none. */

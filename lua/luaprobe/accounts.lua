@@ -27,6 +27,12 @@ function M.add(stream)
   open[stream] = true
 end
 
+--- Forgets what sources counted that are closed, as if the run began now.
+function M.forget()
+  closed, missed, before = {}, {}, { events = 0, bytes = 0 }
+  M.timers.errors, M.timers.first_error = 0, nil
+end
+
 local function has_news(account)
   return account.lost > 0 or account.late > 0 or account.errors > 0
 end
@@ -100,7 +106,7 @@ local function add_complaints(lines, account)
     lines[#lines + 1] = ("%s: %d events came too late to be in order; a longer max_delay helps"):format(
       account.name, account.late)
   end
-  if account.errors > 0 then
+  if account.first_error then -- otherwise the one that ended the loop, which was raised
     lines[#lines + 1] = ("%s: %d errors in its handler, the first: %s"):format(
       account.name, account.errors, account.first_error)
   end
@@ -129,7 +135,7 @@ end
 function M.footer()
   local all, lines = wanted.stats and M.stats() or totals(), {}
   for _, account in ipairs(all.sources) do add_complaints(lines, account) end
-  if M.timers.errors > 0 then
+  if M.timers.first_error then
     lines[#lines + 1] = ("timers: %d errors, the first: %s"):format(M.timers.errors, M.timers.first_error)
   end
   for _, one in ipairs(missed) do lines[#lines + 1] = one.what end

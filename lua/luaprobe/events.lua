@@ -91,6 +91,7 @@ function Stream:close()
   self.final = self:account()
   accounts.close(self)
   C.lp_source_close(ffi.gc(self.source, nil))
+  self.stretch = nil -- it was the source's
   self.source, self.count, self.index = nil, 0, 0
 end
 

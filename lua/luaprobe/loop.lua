@@ -71,8 +71,8 @@ local function guarded(account, on_error, fn, call, ...)
   local ok, failure = xpcall(call, function(reason) return explain(reason, fn) end, ...)
   if ok then return true end
   account.errors = account.errors + 1
-  account.first_error = account.first_error or first_line(failure)
   if on_error ~= "count" then error(failure, 0) end
+  account.first_error = account.first_error or first_line(failure)
   return false
 end
 

@@ -27,8 +27,10 @@ function M.watch(stream)
   streams[#streams + 1] = stream
 end
 
--- The size of the event at an address if it is the one that a loop over this stream looks at.
+-- The size of the event at an address if it is the one that a loop over this stream looks at: in a stretch or a batch.
 local function size_in(stream, address)
+  local stretch = stream.stretch
+  if stretch ~= nil and stretch.event == address then return stretch.size end
   local index = stream.index - 1
   if index < 0 or index >= stream.count then return nil end
   local record = stream.batch[index]

@@ -44,7 +44,7 @@ function M.perf(self, event)
     return begin(self)
   end
   local size = length - HEADER
-  stretch.event = following
+  stretch.event, stretch.size = following, size
   stretch.events = stretch.events + 1
   stretch.bytes = stretch.bytes + size
   if size < self.type_size then too_short(self, size) end
@@ -65,7 +65,7 @@ function M.ring(self, event)
   local size = cast(int32_pointer, following - RING_HEADER)[0]
   -- The uppermost bit makes it negative.
   if size < 0 or size >= FLAGGED or following + size > stretch.end_ then return begin(self) end
-  stretch.event = following
+  stretch.event, stretch.size = following, size
   stretch.events = stretch.events + 1
   stretch.bytes = stretch.bytes + size
   if size < self.type_size then too_short(self, size) end
