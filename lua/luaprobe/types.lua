@@ -161,6 +161,11 @@ end
 
 local M = {}
 
+--- Whether a value is the description of a type.
+function M.is(any)
+  return getmetatable(any) == Type
+end
+
 --- The types of one object, or of the kernel.
 -- @param btf a `struct lp_btf *`, which is kept as long as the types are; nil when there is none: then no type is found
 function M.new(btf)
