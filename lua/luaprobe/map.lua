@@ -160,6 +160,7 @@ local METHODS = {
   bloom = function() return require("luaprobe.queue").bloom end,
   storage = function() return require "luaprobe.storage" end,
   sender = function() return require "luaprobe.sender" end,
+  counts = function() return require "luaprobe.counts" end,
   events = function() return {} end,
   opaque = function() return {} end,
 }
@@ -205,8 +206,7 @@ end
 
 local M = {}
 
-local function new(fields, type)
-  local kind = map_kinds.of(type)
+local function new(fields, kind, type)
   fields.type, fields.kind, fields.kind_of = type, kind.name, kind
   return setmetatable(fields, metatable_of(kind))
 end
@@ -217,18 +217,24 @@ function M.is(any)
   return metatable and metatable.__newindex == properties.write or false
 end
 
+-- Whether LP_COUNTS declared it: then it has this variable.
+local function is_pair(object, name)
+  return object.types:has_variable("lp_zero_of_" .. name)
+end
+
 --- All maps of an object: an array in the order of the file, and by name.
 function M.all(object)
   local maps = {}
   while C.lp_object_map(object.handle, #maps, raw_map) do
+    local name = ffi.string(raw_map.name)
     local map = new({
       object = object,
       source = "object",
       index = #maps,
       types = object.types,
-      name = ffi.string(raw_map.name),
+      name = name,
       datasec = raw_map.datasec ~= nil and ffi.string(raw_map.datasec) or nil,
-    }, raw_map.type)
+    }, is_pair(object, name) and map_kinds.counts or map_kinds.of(raw_map.type), raw_map.type)
     maps[#maps + 1] = map
     maps[map.name] = map
   end
@@ -239,7 +245,7 @@ end
 function Map:template()
   if self.source ~= "object" or not C.lp_object_inner_map(self.object.handle, self.index, raw_map) then return nil end
   return new({ object = self.object, source = "template", index = self.index, types = self.types,
-    name = self.name .. ".inner" }, raw_map.type)
+    name = self.name .. ".inner" }, map_kinds.of(raw_map.type), raw_map.type)
 end
 
 -- What stands in the place of the object of a map that has none.
@@ -270,7 +276,8 @@ function M.adopt(fd, of_object, key_type, value_type)
     types = require("luaprobe.types").new(btf ~= nil and ffi.gc(btf, C.lp_btf_free) or nil)
   end
   local object = setmetatable({ handle = handle, name = name, loaded = true }, Alone)
-  return new({ object = object, source = "alone", own_info = own, types = types, name = name }, own.type)
+  return new({ object = object, source = "alone", own_info = own, types = types, name = name },
+    map_kinds.of(own.type), own.type)
 end
 
 --- Closes a map that is alone; one of an object is closed with that. Calling it again does nothing.
