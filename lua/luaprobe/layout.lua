@@ -170,6 +170,7 @@ function declare(types, id, name)
   if kind == "ptr" then return "void *" .. name end
   local number = (kind == "int" or kind == "enum") and number_name(type) or kind == "float" and FLOATS[type.size]
   if number then return number .. " " .. name end
+  if name:sub(1, 1) == "*" then name = "(" .. name .. ")" end
   return ("uint8_t %s[%d]"):format(name, type.size)
 end
 M.declare = declare
