@@ -7,6 +7,8 @@ if not helper.is_root() then
   return
 end
 
+require("luaprobe.cdef").lp_stats_enable() -- which keeps a descriptor as long as the process lives
+
 local function refusal(call, ...)
   local ok, reason = pcall(call, ...)
   assert.is_false(ok)
@@ -48,7 +50,6 @@ describe("a program", function()
   end)
 
   it("is run on request, and counted", function()
-    require("luaprobe.cdef").lp_stats_enable()
     local object = helper.open "kinds"
     object:load()
     local fill = object.programs.fill
