@@ -1,7 +1,7 @@
 --- FFI types of exactly the layout that BTF gives.
 --
 -- FFI's own names are global to the process and refuse a second, different `struct event`, so every type here gets a
--- tag of its own (`struct event_12`). Types are spelled out as text, without FFI's `$` parameters: test runners remember
+-- tag of its own (`struct event_12`). Types are spelled out as text, without FFI's `$`: test runners remember
 -- what ffi.typeof returned by that text alone.
 -- @module luaprobe.layout
 local ffi = require "ffi"
