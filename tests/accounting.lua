@@ -10,8 +10,8 @@ local M = {}
 -- @treturn table `delivered`, `lost`, `sent`, `errors`, `high_water`, `text`
 function M.run(opts)
   local directory, remove = helper.temporary_directory()
-  local producer = io.popen(("%s/tests/producer %d %d %d %s >%s/producer"):format(helper.build, opts.threads, opts.calls,
-    opts.gap or 0, opts.migrate and "migrate" or "", directory), "w")
+  local producer = io.popen(("%s/tests/producer %d %d %d %s >%s/producer"):format(helper.build, opts.threads,
+    opts.calls, opts.gap or 0, opts.migrate and "migrate" or "", directory), "w")
   local pid
   assert(helper.eventually(10, function()
     pid = helper.exists(directory .. "/producer") and helper.read(directory .. "/producer"):match "^(%d+)\n"

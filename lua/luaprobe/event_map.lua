@@ -8,6 +8,7 @@ local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 local events = require "luaprobe.events"
 local globals = require "luaprobe.globals"
+local map_kinds = require "luaprobe.map_kinds"
 
 local M = {}
 
@@ -27,7 +28,7 @@ end
 
 -- The type of what is in the stream, from the pointer that LP_EVENTS left in the object's BTF.
 local function declared_event_type(map)
-  local types = map.object.types
+  local types = map.types
   local section = types:find "datasec .luaprobe"
   for _, member in ipairs(section and section.members or {}) do
     if member.name == "lp_event_of_" .. map.name then return types:get(types:get(member.type_id).of) end
@@ -36,13 +37,13 @@ end
 
 -- A ring buffer's value type, as some declare it: __type(value, struct event).
 local function value_type(map)
-  local id = map.event_value_type or map:info().value_type
-  local type = id ~= 0 and map.object.types:get(id)
+  local id = map.source == "object" and map.value_type_id or map:info().value_type
+  local type = id ~= 0 and map.types:get(id)
   return type and type.members and type or nil
 end
 
 local function named_event_type(map, name)
-  local type = map.object.types:find(name)
+  local type = map.types:find(name)
   if not type then err.misuse("%s: the object has no type '%s'", map.object.name, tostring(name)) end
   return type
 end
@@ -55,7 +56,7 @@ local function layout_of(map, wanted)
   if not type then
     err.misuse('map %s of %s does not say what its events are: pass type = "struct NAME"', map.name, map.object.name)
   end
-  return record.layout(map.object.types, type)
+  return record.layout(map.types, type)
 end
 
 -- ---- buffers ---------------------------------------------------------------------------------------------------
@@ -91,10 +92,10 @@ local function wanted_bytes(map, opts)
 end
 
 local function kind_of(map)
-  local kind = map.kind or map.overwrite and "perf" or default_kind or (C.lp_source_has_ring() and "ring" or "perf")
-  if not KINDS[kind] then err.misuse("map %s: kind is \"ring\" or \"perf\", not %s", map.name, tostring(kind)) end
+  local kind = map.buffer or map.overwrite and "perf" or default_kind or (C.lp_source_has_ring() and "ring" or "perf")
+  if not KINDS[kind] then err.misuse("map %s: buffer is \"ring\" or \"perf\", not %s", map.name, tostring(kind)) end
   if kind == "ring" and map.overwrite then
-    err.misuse("map %s: only perf buffers can overwrite, set kind = \"perf\"", map.name)
+    err.misuse("map %s: only perf buffers can overwrite, set buffer = \"perf\"", map.name)
   end
   return kind
 end
@@ -108,33 +109,36 @@ function M.configure(map)
     return
   end
   local kind = kind_of(map)
-  map.event_bytes = wanted_bytes(map, map)
-  err.check(C.lp_object_events(map.object.handle, map.index, kind == "ring", map.event_bytes or 0, watermark))
+  local bytes = wanted_bytes(map, map) or 0
+  err.check(C.lp_object_events(map.object.handle, map.index, kind == "ring", bytes, watermark))
   local const = map.object.const
   const["lp_perf_of_" .. map.name] = kind == "perf" and 1 or 0
   const["lp_watermark_of_" .. map.name] = watermark[0]
   map.type = kind == "ring" and RING_BUFFER or PERF_EVENT_ARRAY
-  map.event_bytes = map.event_bytes or tonumber(C.lp_source_default_bytes())
+  map.kind_of = map_kinds.of(map.type)
+  map.kind = map.kind_of.name
 end
 
 --- The same for a ring buffer of other people's: its size as asked, and no value type, which the kernel refuses.
 function M.configure_ring(map)
-  map.event_value_type = map:info().value_type
   local bytes = wanted_bytes(map, map)
-  if not bytes and map.event_value_type == 0 then return end
+  if not bytes and map.value_type_id == 0 then return end
   err.check(C.lp_object_events(map.object.handle, map.index, true, bytes or 0, watermark))
 end
 
-local function open_source(map, bytes)
-  local object, name = map.object, map.name
-  local descriptor = map:info().fd
-  if descriptor < 0 then err.misuse("object %s is not loaded: its map %s has no events yet", object.name, name) end
-  local opts = ffi.new "struct lp_source_options"
-  opts.bytes, opts.overwrite, opts.poison = bytes or 0, map.overwrite or false, events.is_debugging()
-  local armed = globals.address(object, "lp_armed_of_" .. name)
-  local refused, count = globals.address(object, "lp_lost_of_" .. name)
+-- The variables of a declared stream: what wakes us, and what could not be sent.
+local function add_variables(map, opts)
+  local armed = globals.address(map.object, "lp_armed_of_" .. map.name)
+  local refused, count = globals.address(map.object, "lp_lost_of_" .. map.name)
   if armed then opts.armed = ffi.cast("uint32_t *", armed) end
   if refused then opts.refused, opts.refused_count = ffi.cast("const uint64_t *", refused), count end
+end
+
+local function open_source(map, bytes)
+  local descriptor = map:descriptor()
+  local opts = ffi.new "struct lp_source_options"
+  opts.bytes, opts.overwrite, opts.poison = bytes or 0, map.overwrite or false, events.is_debugging()
+  if map.source == "object" then add_variables(map, opts) end
   if map.type == RING_BUFFER then return err.check(C.lp_source_open_ring(descriptor, opts)), "ring" end
   return err.check(C.lp_source_open_perf(descriptor, opts)), "perf"
 end

@@ -151,7 +151,7 @@ local function refill(self, read)
       return finish(self)
     end
     if count > 0 then return count end
-    self:wait(self.timeout and self.quiet_since + self.timeout)
+    self:wait(self.quiet_since and self.quiet_since + self.timeout)
   end
   return false
 end

@@ -1,5 +1,5 @@
 -- Draining a buffer that was filled beforehand, beside libbpf's C callback doing the same: 400,000 events of 96 bytes,
--- the sum of one field; and the same counted by process name in a table. Medians of the runs, once the loop is compiled.
+-- the sum of one field; and the same counted by process name in a table. Medians, once the loop is compiled.
 --
 --   build/luaprobe tests/bench/drain_bench.lua
 --
@@ -45,7 +45,7 @@ end
 
 local function open(kind)
   local object = lp.open(OBJECT, { const = { only_pid = ffi.C.getpid(), burst = BURST } })
-  object.maps.events.kind = kind
+  object.maps.events.buffer = kind
   object.maps.events.bytes = kind == "perf" and BYTES or BYTES / C.lp_cpu_count()
   object:attach()
   return object
@@ -67,6 +67,8 @@ local function by_comm(map)
     counts[comm] = (counts[comm] or 0) + 1
     seen = seen + 1
   end
+  local comm, count = next(counts)
+  assert(comm == "luaprobe" and count == seen and next(counts, comm) == nil)
   return seen
 end
 

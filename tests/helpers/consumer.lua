@@ -16,7 +16,7 @@ bytes, fixed_size, pauses = tonumber(bytes), tonumber(fixed_size), tonumber(paus
 
 local object = lp.open(path, { const = { only_pid = tonumber(pid), burst = tonumber(burst), fixed_size = fixed_size } })
 local map = object.maps.events
-map.kind, map.bytes = kind, bytes
+map.buffer, map.bytes = kind, bytes
 object:attach()
 io.stdout:write "attached\n"
 io.stdout:flush()

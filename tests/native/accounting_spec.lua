@@ -69,7 +69,7 @@ describe("accounting", function()
       local calls, seen, wrong = helper.is_guest() and 200 or 2000, {}, 0
       for i = 0, 63 do
         local map = object.maps[("events_%o%o"):format(math.floor(i / 8), i % 8)]
-        map.kind, map.pages = kind, 4
+        map.buffer, map.pages = kind, 4
       end
       object:attach()
       for i = 0, 63 do

@@ -32,7 +32,7 @@ describe("an event stream", function()
     const = const or {}
     const.only_pid = helper.pid
     object = helper.open(name, { const = const })
-    if kind then object.maps.events.kind = kind end
+    if kind then object.maps.events.buffer = kind end
     return object
   end
 
@@ -137,8 +137,8 @@ describe("an event stream", function()
     local _, wrong, status = helper.luaprobe_run("opensnoop --buffer pipe")
     assert.are.equal(2, status)
     assert.is_truthy(wrong:find "'pipe' is not a kind of buffer: ring or perf")
-    open("sample").maps.events.kind = "pipe"
-    misuse('kind is "ring" or "perf"', object.load, object)
+    open("sample").maps.events.buffer = "pipe"
+    misuse('buffer is "ring" or "perf"', object.load, object)
   end)
 
   it("of other people's programs is read as well, typed or by name", function()
@@ -232,7 +232,7 @@ describe("an event stream", function()
         local lp, ffi = require "luaprobe", require "ffi"
         ffi.cdef "int getpid(void); int getpgid(int pid);"
         local object = lp.open("%ssample.bpf.o", { const = { only_pid = ffi.C.getpid() } })
-        object.maps.events.kind = "%s"
+        object.maps.events.buffer = "%s"
         object:attach()
         for _ = 1, 5 do ffi.C.getpgid(0) end
         local kept, copies = {}, {}
