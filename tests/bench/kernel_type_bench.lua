@@ -40,8 +40,8 @@ for i = 1, RUNS do
 end
 local first = median(ours)
 local ratio = first / median(theirs)
-print(("first look-up    luaprobe %6.1f ms   libbpf %6.1f ms   ratio %.2f (bar %.2f)"):format(first, median(theirs), ratio,
-  FIRST))
+print(("first look-up    luaprobe %6.1f ms   libbpf %6.1f ms   ratio %.2f (bar %.2f)"):format(first, median(theirs),
+  ratio, FIRST))
 
 local names = { "file", "inode", "sk_buff", "sock", "dentry", "mm_struct", "page", "cred", "nsproxy", "request" }
 local later = {}
