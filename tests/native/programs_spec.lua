@@ -114,7 +114,7 @@ describe("an object", function()
   end)
 
   it("lets its variables be read without a system call", function()
-    if helper.run "command -v strace >/dev/null && echo yes" ~= "yes\n" then return pending "strace is not installed" end
+    if helper.run "command -v strace" == "" then return pending "strace is not installed" end
     local code = ([[
       local object = require("luaprobe").load("%s")
       object.programs.count:attach()
