@@ -56,22 +56,36 @@ struct {
 const volatile _Bool failed_only = 0;
 
 /*
- * Opens that could not be followed to their end: more than 10240 were under way, or the kernel had no room to remember
- * where a kretprobe shall fire (before Linux 6.0 for only as many calls at once as there are CPUs).
+ * Opens whose return did not come: more than 10240 were under way, or the kernel had no room to remember where a
+ * kretprobe shall fire. It is known once the thread opens again, or ends; until then the open counts as under way.
  */
 __u64 missed = 0;
+__u64 under_way = 0;
 
 static __always_inline int enter(const char *path, __u64 flags)
 {
     __u32 tid = (__u32)bpf_get_current_pid_tgid();
     struct call call = {.path = (__u64)path, .flags = flags};
 
-    if (!lp_filter_matches() || bpf_map_update_elem(&calls, &tid, &call, BPF_NOEXIST) == 0)
+    if (!lp_filter_matches())
         return 0;
+    if (bpf_map_update_elem(&calls, &tid, &call, BPF_NOEXIST) == 0) {
+        __sync_fetch_and_add(&under_way, 1);
+        return 0;
+    }
     /* The map is full, or the return of this thread's last call was missed: its place is taken. */
     __sync_fetch_and_add(&missed, 1);
     bpf_map_update_elem(&calls, &tid, &call, BPF_EXIST);
     return 0;
+}
+
+/* Whether the thread had an open under way, which is over. */
+static __always_inline _Bool forget(__u32 tid)
+{
+    if (bpf_map_delete_elem(&calls, &tid) != 0)
+        return 0;
+    __sync_fetch_and_add(&under_way, (__u64)-1);
+    return 1;
 }
 
 static __always_inline void send(void *ctx, const struct call *call, long result)
@@ -112,7 +126,7 @@ static __always_inline int leave(void *ctx, long result)
         return 0;
     if (!failed_only || result < 0)
         send(ctx, call, result);
-    bpf_map_delete_elem(&calls, &tid);
+    forget(tid);
     return 0;
 }
 
@@ -130,6 +144,15 @@ SEC("kretprobe/do_sys_openat2")
 int BPF_KRETPROBE(do_sys_openat2_return, int result)
 {
     return leave(ctx, result);
+}
+
+/* No thread ends inside of an open: the return of one that it had under way was missed. */
+SEC("raw_tracepoint/sched_process_exit")
+int thread_exit(void *ctx)
+{
+    if (forget((__u32)bpf_get_current_pid_tgid()))
+        __sync_fetch_and_add(&missed, 1);
+    return 0;
 }
 
 /* The layout of the system calls' tracepoints is fixed: 8 bytes common to all, the number, then 64 bits each. */

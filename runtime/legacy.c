@@ -245,10 +245,11 @@ static void forget(const struct lp_probe *probe)
 /* ---- the mechanism -------------------------------------------------------------------------------------------- */
 
 /*
- * How many calls at once a kretprobe follows unless told: enough for functions that sleep. The kernel's own default is
- * ten or twice the CPUs, before Linux 6.0 the number of CPUs. Each costs about 100 bytes of kernel memory.
+ * How many calls at once a kretprobe follows unless told: as many as the kernel lets it (KRETPROBE_MAXACTIVE_MAX), since
+ * functions that sleep may be under way in every thread, and a call that is not followed is lost. Each costs about 100
+ * bytes of kernel memory. The kernel's own default is ten or twice the CPUs, before Linux 6.0 the number of CPUs.
  */
-enum { MAXACTIVE = 128 };
+enum { MAXACTIVE = 4096 };
 
 /* The definition that kprobe_events and uprobe_events take: Documentation/trace/kprobetrace.rst. */
 static int write_definition(const struct lp_probe *probe, char *out, size_t size)

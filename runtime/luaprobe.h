@@ -311,7 +311,7 @@ struct lp_probe_options {
      */
     const char *mechanism;
     int pid;            /* uprobes, USDT and perf events of one process; 0: of all */
-    uint32_t maxactive; /* calls that a kretprobe can follow at once ("legacy" only); 0: the default */
+    uint32_t maxactive; /* calls that a kretprobe can follow at once ("legacy" only); 0: the most, 4,096 */
     bool has_cookie;
     uint64_t cookie;              /* what bpf_get_attach_cookie returns (Linux 5.15) */
     const char *const *functions; /* "multi": the kernel's functions that a wildcard stands for */
@@ -341,10 +341,11 @@ struct lp_probe_counts {
     int64_t missed;
     /*
      * What is counted for the program since it was first started here, wherever it ran: runs (-1 without
-     * lp_stats_enable), and runs left out because it was running already.
+     * lp_stats_enable), and runs left out because it was running already (-1 where the kernel does not count them).
      */
     int64_t program_runs;
     int64_t program_missed;
+    bool only_program_misses; /* nothing is missed at the place itself, so `missed` says nothing */
 };
 void lp_probe_counts(const struct lp_probe *probe, struct lp_probe_counts *out);
 /*
