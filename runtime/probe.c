@@ -120,8 +120,13 @@ struct lp_probe *lp_probe_open(const struct lp_target *target, const struct lp_p
         lp_error_set(ENOMEM, "attach", "%s: no memory", target->text);
         return NULL;
     }
-    *probe = (struct lp_probe){
-        .target = *target, .options = *options, .program_fd = -1, .link_fd = -1, .profile_fd = -1, .keeper_fd = -1, .link_missed = -1};
+    *probe = (struct lp_probe){.target = *target,
+                               .options = *options,
+                               .program_fd = -1,
+                               .link_fd = -1,
+                               .profile_fd = -1,
+                               .keeper_fd = -1,
+                               .link_missed = -1};
     probe->kind = find_kind(target->kind);
     if (!probe->kind) {
         lp_error_set(EINVAL, "attach", "%s: no such kind of probe", target->text);
