@@ -64,7 +64,14 @@ int lp_tracefs_open(void)
     if (mounted == -EACCES || root == -EPERM) {
         lp_error_set(EPERM, "attach", "tracefs, which lists the tracepoints, is %s",
                      mounted == -EACCES ? "not readable for this user" : "not mounted, and this user may not mount it");
-        lp_error_hint_permission();
+        if (!lp_error_has_capabilities())
+            lp_error_hint_permission();
+        else if (mounted == -EACCES)
+            lp_error_hint(
+                "let this user's group read it: sudo mount -o remount,mode=750,gid=GROUP /sys/kernel/tracing; "
+                "or run it with sudo");
+        else
+            lp_error_hint("sudo mount -t tracefs nodev /sys/kernel/tracing");
         return -EPERM;
     }
     if (root == -ENODEV) {
