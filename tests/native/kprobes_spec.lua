@@ -137,7 +137,8 @@ describe("a kprobe", function()
       assert.are.equal(100000, calls(object, "kprobe"))
       object:detach()
       assert.is_true(probe.hits >= 100000) -- other processes open files too
-      assert.is_true(probe.missed >= 0)
+      -- Before Linux 6.7 only legacy tells.
+      assert.is_true((probe.missed or mechanism == "auto" and helper.kernel_version() < 6007 and 0 or -1) >= 0)
       object:close()
     end
   end)
