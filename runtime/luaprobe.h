@@ -426,6 +426,8 @@ void lp_kallsyms_close(struct lp_kallsyms *kallsyms);
  */
 bool lp_kallsyms_next(const struct lp_kallsyms *kallsyms, const char *pattern, const char *module, uint64_t *position,
                       struct lp_kernel_symbol *out);
+/* The i-th name of the function that begins at an address; NULL past the last one. */
+const char *lp_kallsyms_alias(const struct lp_kallsyms *kallsyms, uint64_t address, uint32_t i);
 /* The function that an address lies in, or follows. */
 bool lp_kallsyms_at(const struct lp_kallsyms *kallsyms, uint64_t address, struct lp_kernel_symbol *out);
 /* Up to `max` (16 at most) names that differ from the given one by few letters, the nearest first; how many. */

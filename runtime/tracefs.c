@@ -132,7 +132,14 @@ static int read_below(int root, const char *file, struct lp_bytes *out)
 
 int lp_tracefs_read(const char *file, struct lp_bytes *out)
 {
-    return read_below(lp_tracefs_open(), file, out);
+    int root = lp_tracefs_open();
+    int error = read_below(root, file, out);
+
+    if (root < 0 || (error != -EACCES && error != -EPERM))
+        return error;
+    lp_error_set(EPERM, "attach", "tracefs, which lists the tracepoints, is not readable for this user");
+    lp_error_hint_permission();
+    return -EPERM;
 }
 
 int lp_debugfs_read(const char *file, struct lp_bytes *out)
