@@ -38,6 +38,7 @@ end
 local function integer_codec(types, type)
   local pointer, fill = types:pointer(type.id), filler(types, type.id, type.size)
   local least, most = value.range(type)
+  least, most = math.max(least, -value.EXACT), math.min(most, value.EXACT) -- beyond it cdata says what is meant
   local function read(address) return integer(ffi.cast(pointer, address)[0]) end
   local function encode(address, new, what)
     if _G.type(new) == "number" and new >= least and new <= most and new % 1 == 0 then
@@ -118,13 +119,15 @@ function M.of_ctype(ctype)
   local size = ffi.sizeof(found)
   local pointer = ffi.typeof("$ *", found)
   local is_number = tonumber(ffi.new(found)) ~= nil
+  local function number(address)
+    return integer(ffi.cast(pointer, address)[0])
+  end
   local function copy(address)
     local kept = ffi.new(found)
     ffi.copy(kept, address, size)
-    return is_number and integer(ffi.cast(pointer, kept)[0]) or kept
+    return kept
   end
   local function view(address)
-    if is_number then return integer(ffi.cast(pointer, address)[0]) end
     return ffi.cast(pointer, address)
   end
   local function encode(address, new, what)
@@ -133,7 +136,8 @@ function M.of_ctype(ctype)
     check_kept(is_number and tonumber(made) or made, new, what)
     ffi.copy(address, is_number and ffi.new(ffi.typeof("$[1]", found), new) or made, size)
   end
-  return { view = view, copy = copy, encode = encode, size = size, name = tostring(found):match "^ctype<(.*)>$" }
+  return { view = is_number and number or view, copy = is_number and number or copy, encode = encode, size = size,
+    name = tostring(found):match "^ctype<(.*)>$" }
 end
 
 -- ---- nothing known -------------------------------------------------------------------------------------------------

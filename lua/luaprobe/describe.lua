@@ -24,6 +24,7 @@ end
 
 --- A map: its kind, its types, its size.
 function M.map(map)
+  if map.kind == "counts" then return M.map(map.object.maps[map.name .. "_0"]):gsub("_0: hash", ": counts", 1) end
   local info = map:info()
   local parts = { ("map %s: %s"):format(map.name, map.kind) }
   if map.datasec then
@@ -63,13 +64,19 @@ local function add_variables(lines, object, read_only, what)
   end
 end
 
+-- Whether it is one of the two hashes of an LP_COUNTS map, which is shown itself.
+local function is_half(object, map)
+  local whole = map.name:match "^(.*)_[01]$"
+  return whole ~= nil and object.maps[whole] ~= nil and object.maps[whole].kind == "counts"
+end
+
 --- An object: its programs, its maps, its constants and variables.
 function M.object(object)
   if not object.handle then return tostring(object) end
   local lines = { tostring(object) }
   for _, program in ipairs(object.programs) do lines[#lines + 1] = "  " .. M.program(program) end
   for _, map in ipairs(object.maps) do
-    if not map.datasec then lines[#lines + 1] = "  " .. M.map(map) end
+    if not map.datasec and not is_half(object, map) then lines[#lines + 1] = "  " .. M.map(map) end
   end
   add_variables(lines, object, true, "constant")
   add_variables(lines, object, false, "variable")

@@ -31,10 +31,18 @@ local sources = {}
 
 function sources.object(self)
   C.lp_object_map(self.object.handle, self.index, raw_map)
+  -- libbpf forgets the types of maps that the kernel takes without them (queues, maps of maps).
+  raw_map.key_type, raw_map.value_type = self.key_type_id, self.value_type_id
 end
 
+-- libbpf forgets templates when it has made the maps.
 function sources.template(self)
-  C.lp_object_inner_map(self.object.handle, self.index, raw_map)
+  if C.lp_object_inner_map(self.object.handle, self.index, raw_map) then
+    self.own_info = self.own_info or ffi.new "struct lp_map" -- a field that there is from the beginning
+    ffi.copy(self.own_info, raw_map, ffi.sizeof(raw_map))
+  else
+    ffi.copy(raw_map, self.own_info, ffi.sizeof(raw_map))
+  end
 end
 
 function sources.alone(self)
@@ -160,6 +168,7 @@ local METHODS = {
   bloom = function() return require("luaprobe.queue").bloom end,
   storage = function() return require "luaprobe.storage" end,
   sender = function() return require "luaprobe.sender" end,
+  counts = function() return require "luaprobe.counts" end,
   events = function() return {} end,
   opaque = function() return {} end,
 }
@@ -205,8 +214,7 @@ end
 
 local M = {}
 
-local function new(fields, type)
-  local kind = map_kinds.of(type)
+local function new(fields, kind, type)
   fields.type, fields.kind, fields.kind_of = type, kind.name, kind
   return setmetatable(fields, metatable_of(kind))
 end
@@ -217,18 +225,26 @@ function M.is(any)
   return metatable and metatable.__newindex == properties.write or false
 end
 
+-- Whether LP_COUNTS declared it: then it has this variable.
+local function is_pair(object, name)
+  return object.types:has_variable("lp_zero_of_" .. name)
+end
+
 --- All maps of an object: an array in the order of the file, and by name.
 function M.all(object)
   local maps = {}
   while C.lp_object_map(object.handle, #maps, raw_map) do
+    local name = ffi.string(raw_map.name)
     local map = new({
       object = object,
       source = "object",
       index = #maps,
       types = object.types,
-      name = ffi.string(raw_map.name),
+      name = name,
+      key_type_id = raw_map.key_type,
+      value_type_id = raw_map.value_type,
       datasec = raw_map.datasec ~= nil and ffi.string(raw_map.datasec) or nil,
-    }, raw_map.type)
+    }, is_pair(object, name) and map_kinds.counts or map_kinds.of(raw_map.type), raw_map.type)
     maps[#maps + 1] = map
     maps[map.name] = map
   end
@@ -237,9 +253,14 @@ end
 
 --- The template of a map of maps, which can be changed before load; nil when it has none.
 function Map:template()
+  local known = rawget(self, "known_template")
+  if known then return known end
   if self.source ~= "object" or not C.lp_object_inner_map(self.object.handle, self.index, raw_map) then return nil end
-  return new({ object = self.object, source = "template", index = self.index, types = self.types,
-    name = self.name .. ".inner" }, raw_map.type)
+  known = new({ object = self.object, source = "template", index = self.index, types = self.types,
+    name = self.name .. ".inner", own_info = false }, map_kinds.of(raw_map.type), raw_map.type)
+  known:info()
+  rawset(self, "known_template", known)
+  return known
 end
 
 -- What stands in the place of the object of a map that has none.
@@ -270,7 +291,8 @@ function M.adopt(fd, of_object, key_type, value_type)
     types = require("luaprobe.types").new(btf ~= nil and ffi.gc(btf, C.lp_btf_free) or nil)
   end
   local object = setmetatable({ handle = handle, name = name, loaded = true }, Alone)
-  return new({ object = object, source = "alone", own_info = own, types = types, name = name }, own.type)
+  return new({ object = object, source = "alone", own_info = own, types = types, name = name },
+    map_kinds.of(own.type), own.type)
 end
 
 --- Closes a map that is alone; one of an object is closed with that. Calling it again does nothing.

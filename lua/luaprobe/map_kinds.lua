@@ -34,6 +34,9 @@ for number, name in ipairs(NAMES) do
   }
 end
 
+-- A pair of hashes in an array of one map: LP_COUNTS of bpf/include/maps.bpf.h.
+M.counts = setmetatable({ name = "counts", module = "counts" }, { __index = M[12] })
+
 local UNKNOWN = { module = "entries" }
 
 --- The kind of a number.

@@ -17,6 +17,7 @@ local KINDS = {
 }
 -- Those that can be asked for by name: "struct event".
 local NUMBERS = { struct = 4, union = 5, enum = 6, typedef = 8, func = 12, datasec = 15 }
+local VARIABLE = 14
 local INT_SIGNED, INT_BOOL = 1, 4 -- BTF_INT_*
 
 local Types = {}
@@ -114,6 +115,11 @@ function Types:find(name)
   local number = not self.empty and NUMBERS[kind]
   local id = number and C.lp_btf_find(self.btf, number, tag) or 0
   return id ~= 0 and self:get(id) or nil
+end
+
+--- Whether there is a global variable of that name.
+function Types:has_variable(name)
+  return not self.empty and C.lp_btf_find(self.btf, VARIABLE, name) ~= 0
 end
 
 --- The members of a struct or union by name, those of its anonymous members among them, as C reaches them.
