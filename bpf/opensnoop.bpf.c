@@ -16,7 +16,7 @@
 
 struct event {
     __u64 time;  /* nanoseconds of CLOCK_MONOTONIC, at the return */
-    __u64 flags; /* O_* */
+    __u64 flags; /* O_*, but O_LARGEFILE, which the kernel adds itself */
     __u32 pid;
     __u32 tid;
     __u32 uid;
@@ -33,6 +33,13 @@ struct call {
     __u64 path; /* an address in user space */
     __u64 flags;
 };
+
+/* What the kernel itself adds to the flags of open and openat in 64-bit programs: build_open_how, force_o_largefile. */
+#ifdef __TARGET_ARCH_x86
+#define LARGEFILE 0100000
+#else
+#define LARGEFILE 0400000
+#endif
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -137,7 +144,7 @@ int BPF_KPROBE(do_sys_openat2, int dfd, const char *path, struct open_how *how)
     __u64 flags = 0;
 
     bpf_probe_read_kernel(&flags, sizeof(flags), &how->flags);
-    return enter(path, flags);
+    return enter(path, flags & ~(__u64)LARGEFILE);
 }
 
 SEC("kretprobe/do_sys_openat2")
@@ -172,11 +179,24 @@ struct sys_exit {
 SEC("tracepoint/syscalls/sys_enter_open")
 int sys_enter_open(struct sys_enter *ctx)
 {
-    return enter((const char *)ctx->args[0], (__u32)ctx->args[1]);
+    return enter((const char *)ctx->args[0], (__u32)ctx->args[1] & ~LARGEFILE);
 }
 
 SEC("tracepoint/syscalls/sys_exit_open")
 int sys_exit_open(struct sys_exit *ctx)
+{
+    return leave(ctx, ctx->result);
+}
+
+/* creat(path, mode) is an open with these flags. */
+SEC("tracepoint/syscalls/sys_enter_creat")
+int sys_enter_creat(struct sys_enter *ctx)
+{
+    return enter((const char *)ctx->args[0], O_CREAT | O_WRONLY | O_TRUNC);
+}
+
+SEC("tracepoint/syscalls/sys_exit_creat")
+int sys_exit_creat(struct sys_exit *ctx)
 {
     return leave(ctx, ctx->result);
 }
@@ -185,7 +205,7 @@ int sys_exit_open(struct sys_exit *ctx)
 SEC("tracepoint/syscalls/sys_enter_openat")
 int sys_enter_openat(struct sys_enter *ctx)
 {
-    return enter((const char *)ctx->args[1], (__u32)ctx->args[2]);
+    return enter((const char *)ctx->args[1], (__u32)ctx->args[2] & ~LARGEFILE);
 }
 
 SEC("tracepoint/syscalls/sys_exit_openat")
@@ -200,7 +220,7 @@ int sys_enter_openat2(struct sys_enter *ctx)
     struct open_how how = {0};
 
     bpf_probe_read_user(&how, sizeof(how), (const void *)ctx->args[2]);
-    return enter((const char *)ctx->args[1], how.flags);
+    return enter((const char *)ctx->args[1], how.flags & ~(__u64)LARGEFILE);
 }
 
 SEC("tracepoint/syscalls/sys_exit_openat2")

@@ -53,6 +53,21 @@ describe("opensnoop", function()
     assert.is_truthy(text:find("\n" .. time .. " 0       %d+ +cat                3   0 0[0-7]+ /etc/hostname\n"), text)
   end)
 
+  it("shows the flags as the program gave them, and creat(2) as the open that it is", function()
+    if jit.arch ~= "x64" then return pending "newer processors have no creat(2)" end
+    local ffi = require "ffi"
+    local job = helper.start(opensnoop .. " -e -p " .. helper.pid)
+    assert.is_true(helper.eventually(30, function() return job.out():find "PATH" end), job.err())
+    local SYS_OPEN, SYS_CREAT, O_RDWR = 2, 85, 2
+    ffi.C.syscall(SYS_OPEN, ffi.cast("const char *", "/nonexistent/opened"), ffi.cast("int", O_RDWR), ffi.cast("int", 0))
+    ffi.C.syscall(SYS_CREAT, ffi.cast("const char *", "/nonexistent/created"), ffi.cast("int", 420))
+    helper.sleep(0.2)
+    job.signal(2)
+    local text = job.wait()
+    assert.is_truthy(text:find "00000002 /nonexistent/opened\n", text)
+    assert.is_truthy(text:find "00001101 /nonexistent/created\n", text)
+  end)
+
   it("filters by process, thread, user and name, in the kernel", function()
     local function paths(options)
       local text = trace(options, ([[sh -c 'cat %s/a; exec 3<%s/b'; setpriv --reuid 65534 cat %s/c; head %s/d]])

@@ -89,7 +89,7 @@ describe("without tracefs", function()
       cat /proc/self/mountinfo | cut -d " " -f 5 >&2']]
     local out, err, status = helper.run(command)
     assert.are.equal(0, status, err)
-    assert.are.equal("6\n", out)
+    assert.are.equal(jit.arch == "x64" and "8\n" or "4\n", out)
     local half = #err / 2
     assert.are.equal(err:sub(1, half), err:sub(half + 1))
   end)
