@@ -106,7 +106,7 @@ bool lp_object_map(struct lp_object *object, int i, struct lp_map *out);
 bool lp_object_inner_map(struct lp_object *object, int i, struct lp_map *out);
 
 /*
- * Changes the i-th map, or its inner one, before load: a field is left as it is where it is 0, NULL or -1. The value's
+ * Changes the i-th map before load: a field is left as it is where it is 0, NULL or -1. The value's
  * size also sets the size of a section of global variables.
  */
 struct lp_map_change {
@@ -115,7 +115,7 @@ struct lp_map_change {
     const char *pin; /* where to pin it, and to look for it first; "": nowhere */
     int inner_fd;    /* a map that shows what a map of maps takes */
 };
-int lp_object_change_map(struct lp_object *object, int i, bool inner, const struct lp_map_change *change);
+int lp_object_change_map(struct lp_object *object, int i, const struct lp_map_change *change);
 /* Whether lp_object_load shall load the i-th program. */
 int lp_object_autoload(struct lp_object *object, int i, bool on);
 
@@ -311,7 +311,7 @@ struct lp_probe_options {
      */
     const char *mechanism;
     int pid;            /* uprobes, USDT and perf events of one process; 0: of all */
-    uint32_t maxactive; /* calls that a kretprobe can follow at once ("legacy" only); 0: the default */
+    uint32_t maxactive; /* calls that a kretprobe can follow at once ("legacy" only); 0: the most, 4,096 */
     bool has_cookie;
     uint64_t cookie;              /* what bpf_get_attach_cookie returns (Linux 5.15) */
     const char *const *functions; /* "multi": the kernel's functions that a wildcard stands for */
@@ -341,10 +341,11 @@ struct lp_probe_counts {
     int64_t missed;
     /*
      * What is counted for the program since it was first started here, wherever it ran: runs (-1 without
-     * lp_stats_enable), and runs left out because it was running already.
+     * lp_stats_enable), and runs left out because it was running already (-1 where the kernel does not count them).
      */
     int64_t program_runs;
     int64_t program_missed;
+    bool only_program_misses; /* nothing is missed at the place itself, so `missed` says nothing */
 };
 void lp_probe_counts(const struct lp_probe *probe, struct lp_probe_counts *out);
 /*
@@ -372,10 +373,10 @@ struct lp_binary;
 struct lp_binary *lp_binary_open(const char *path);
 void lp_binary_close(struct lp_binary *binary);
 /*
- * The offset in the file of a function: from .symtab, .dynsym and the debug file of its build-id; "name@VERSION" is one
+ * The offset in the file of the instruction `within` bytes behind a function's start: from .symtab, .dynsym and the debug file of its build-id; "name@VERSION" is one
  * version of it, "name" the default one.
  */
-int lp_binary_resolve(struct lp_binary *binary, const char *symbol, uint64_t *offset);
+int lp_binary_resolve(struct lp_binary *binary, const char *symbol, uint64_t within, uint64_t *offset);
 /* Whether an offset in the file is one of instructions: 0, or why not. */
 int lp_binary_check(const struct lp_binary *binary, uint64_t offset);
 /* Whether the Go compiler made it, whose stacks a uretprobe breaks. */
@@ -425,6 +426,8 @@ void lp_kallsyms_close(struct lp_kallsyms *kallsyms);
  */
 bool lp_kallsyms_next(const struct lp_kallsyms *kallsyms, const char *pattern, const char *module, uint64_t *position,
                       struct lp_kernel_symbol *out);
+/* The i-th name of the function that begins at an address; NULL past the last one. */
+const char *lp_kallsyms_alias(const struct lp_kallsyms *kallsyms, uint64_t address, uint32_t i);
 /* The function that an address lies in, or follows. */
 bool lp_kallsyms_at(const struct lp_kallsyms *kallsyms, uint64_t address, struct lp_kernel_symbol *out);
 /* Up to `max` (16 at most) names that differ from the given one by few letters, the nearest first; how many. */
