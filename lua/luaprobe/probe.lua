@@ -98,7 +98,7 @@ function Probe:disable()
   if self.mechanism == "multi" or goes_only_once(self) then
     err.raise { code = "EOPNOTSUPP", stage = "attach",
       message = ("%s: mechanism %s cannot disable a probe on this kernel"):format(self.target, self.mechanism),
-      hint = "detach it and attach it again, or use a kprobe by mechanism link or perf" }
+      hint = "detach it and attach it again" .. (self.mechanism == "multi" and ", or attach by mechanism link or perf" or "") }
   end
   if not self.started then return end
   for _, handle in ipairs(self.handles) do err.check(C.lp_probe_stop(handle)) end
