@@ -106,7 +106,7 @@ bool lp_object_map(struct lp_object *object, int i, struct lp_map *out);
 bool lp_object_inner_map(struct lp_object *object, int i, struct lp_map *out);
 
 /*
- * Changes the i-th map, or its inner one, before load: a field is left as it is where it is 0, NULL or -1. The value's
+ * Changes the i-th map before load: a field is left as it is where it is 0, NULL or -1. The value's
  * size also sets the size of a section of global variables.
  */
 struct lp_map_change {
@@ -115,7 +115,7 @@ struct lp_map_change {
     const char *pin; /* where to pin it, and to look for it first; "": nowhere */
     int inner_fd;    /* a map that shows what a map of maps takes */
 };
-int lp_object_change_map(struct lp_object *object, int i, bool inner, const struct lp_map_change *change);
+int lp_object_change_map(struct lp_object *object, int i, const struct lp_map_change *change);
 /* Whether lp_object_load shall load the i-th program. */
 int lp_object_autoload(struct lp_object *object, int i, bool on);
 

@@ -89,13 +89,11 @@ static int change(struct bpf_map *map, const struct lp_map_change *to)
     return error;
 }
 
-int lp_object_change_map(struct lp_object *object, int i, bool inner, const struct lp_map_change *to)
+int lp_object_change_map(struct lp_object *object, int i, const struct lp_map_change *to)
 {
     struct bpf_map *map = map_at(object, i);
     int error;
 
-    if (map && inner)
-        map = bpf_map__inner_map(map);
     lp_error_capture();
     error = map ? change(map, to) : -ENOENT;
     if (error)

@@ -35,19 +35,12 @@ function sources.object(self)
   raw_map.key_type, raw_map.value_type = self.key_type_id, self.value_type_id
 end
 
--- libbpf forgets templates when it has made the maps.
-function sources.template(self)
-  if C.lp_object_inner_map(self.object.handle, self.index, raw_map) then
-    self.own_info = self.own_info or ffi.new "struct lp_map" -- a field that there is from the beginning
-    ffi.copy(self.own_info, raw_map, ffi.sizeof(raw_map))
-  else
-    ffi.copy(raw_map, self.own_info, ffi.sizeof(raw_map))
-  end
-end
-
-function sources.alone(self)
+-- Templates too: libbpf forgets them when it has made the maps.
+function sources.own(self)
   ffi.copy(raw_map, self.own_info, ffi.sizeof(raw_map))
 end
+
+sources.alone, sources.template = sources.own, sources.own
 
 --- What C knows of the map now; valid until the next call for any map.
 function Map:info()
@@ -72,7 +65,8 @@ function Map:change(to)
   if self.source == "alone" or self.object.loaded then
     err.misuse("map %s is in the kernel already: it can only be changed before load", self.name)
   end
-  err.check(C.lp_object_change_map(self.object.handle, self.index, self.source == "template", to))
+  if self.source == "template" then return require("luaprobe.nested").change(self, to) end
+  err.check(C.lp_object_change_map(self.object.handle, self.index, to))
 end
 
 -- The type of what is in the stream, from the pointer that LP_EVENTS left in the object's BTF.
@@ -256,9 +250,8 @@ function Map:template()
   local known = rawget(self, "known_template")
   if known then return known end
   if self.source ~= "object" or not C.lp_object_inner_map(self.object.handle, self.index, raw_map) then return nil end
-  known = new({ object = self.object, source = "template", index = self.index, types = self.types,
-    name = self.name .. ".inner", own_info = false }, map_kinds.of(raw_map.type), raw_map.type)
-  known:info()
+  known = new({ object = self.object, source = "template", types = self.types, name = self.name .. ".inner",
+    own_info = ffi.new("struct lp_map", raw_map), is_changed = false }, map_kinds.of(raw_map.type), raw_map.type)
   rawset(self, "known_template", known)
   return known
 end
