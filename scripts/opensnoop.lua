@@ -25,14 +25,14 @@ for event in object.maps.events:each() do
     args.extended and ("%08o"):format(tonumber(event.flags)), event.path)
 end
 
--- What is lost is said. An open that has not returned may still be under way, unless the kernel says that it missed some.
+-- What is lost is said. An open that has not returned is still under way, unless the kernel may have missed some.
 object:detach()
 local data, may_have_missed = object.data, false
 for _, probe in ipairs(probes) do
   if probe.program.returns and probe.missed ~= 0 then may_have_missed = true end
 end
 if data.missed > 0 then
-  io.stderr:write(("opensnoop: missed %d opens: too many were under way at once for --attach %s on this kernel\n"):format(
+  io.stderr:write(("opensnoop: missed %d opens: too many were under way at once for mechanism %s\n"):format(
     data.missed, probes[1].mechanism))
 end
 if may_have_missed and data.under_way > 0 then

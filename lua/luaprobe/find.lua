@@ -79,8 +79,8 @@ local function read_pipe(path)
   local text = file:read(SCRIPT_LIMIT + 1) or ""
   file:close()
   if #text <= SCRIPT_LIMIT then return text end
-  err.raise { code = "EFBIG", stage = "read", message = ("%s: has more than the %d bytes that a script may have"):format(
-    path, SCRIPT_LIMIT) }
+  err.raise { code = "EFBIG", stage = "read",
+    message = ("%s: has more than the %d bytes that a script may have"):format(path, SCRIPT_LIMIT) }
 end
 
 local function read_file_or_pipe(path)
