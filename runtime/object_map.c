@@ -8,7 +8,7 @@
 #include "error.h"
 #include "object.h"
 
-static struct bpf_map *map_at(const struct lp_object *object, int i)
+struct bpf_map *lp_object_map_at(const struct lp_object *object, int i)
 {
     struct bpf_map *map;
 
@@ -56,7 +56,7 @@ static void describe(const struct lp_object *object, struct bpf_map *map, struct
 
 bool lp_object_map(struct lp_object *object, int i, struct lp_map *out)
 {
-    struct bpf_map *map = map_at(object, i);
+    struct bpf_map *map = lp_object_map_at(object, i);
 
     if (map)
         describe(object, map, out);
@@ -65,7 +65,7 @@ bool lp_object_map(struct lp_object *object, int i, struct lp_map *out)
 
 bool lp_object_inner_map(struct lp_object *object, int i, struct lp_map *out)
 {
-    struct bpf_map *map = map_at(object, i);
+    struct bpf_map *map = lp_object_map_at(object, i);
     struct bpf_map *inner = map ? bpf_map__inner_map(map) : NULL;
 
     if (inner)
@@ -91,7 +91,7 @@ static int change(struct bpf_map *map, const struct lp_map_change *to)
 
 int lp_object_change_map(struct lp_object *object, int i, const struct lp_map_change *to)
 {
-    struct bpf_map *map = map_at(object, i);
+    struct bpf_map *map = lp_object_map_at(object, i);
     int error;
 
     lp_error_capture();

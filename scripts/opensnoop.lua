@@ -31,10 +31,8 @@ local data, may_have_missed = object.data, false
 for _, probe in ipairs(probes) do
   if probe.program.returns and probe.missed ~= 0 then may_have_missed = true end
 end
-if data.missed > 0 then
-  io.stderr:write(("opensnoop: missed %d opens: too many were under way at once for mechanism %s\n"):format(
-    data.missed, probes[1].mechanism))
-end
-if may_have_missed and data.under_way > 0 then
-  io.stderr:write(("opensnoop: %d opens had not returned yet, or were missed\n"):format(data.under_way))
+lp.missed(data.missed, ("missed %d opens: too many were under way at once for --attach %s on this kernel"):format(
+  data.missed, probes[1].mechanism))
+if may_have_missed then
+  lp.missed(data.under_way, ("%d opens had not returned yet, or were missed"):format(data.under_way))
 end

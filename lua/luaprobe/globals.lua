@@ -56,6 +56,16 @@ local function find_address(variable)
   return variable.address
 end
 
+--- Where a variable is, for C to look at it.
+-- @treturn cdata|nil `uint8_t *`, nil when the object has no such variable
+-- @treturn number|nil how many elements it has, when it is an array
+function M.address(object, name)
+  local variable = variables(object, "variable")[name]
+  local address = variable and find_address(variable)
+  if not address then return nil end
+  return address, object.types:get(variable.type_id).count
+end
+
 local function is_number(type)
   return (type.kind == "int" or type.kind == "enum") and type.size <= 8 or type.kind == "float"
 end

@@ -2,9 +2,9 @@
 -- @module luaprobe.host
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
+local accounts = require "luaprobe.accounts"
 local cli = require "luaprobe.cli"
 local err = require "luaprobe.error"
-local events = require "luaprobe.events"
 local find = require "luaprobe.find"
 local leftovers = require "luaprobe.leftovers"
 
@@ -13,7 +13,7 @@ local tostring, type, pcall, xpcall, traceback, collectgarbage = tostring, type,
   collectgarbage
 local stdout, stderr = io.stdout, io.stderr
 
-local DONE, FAILED, WRONG_USAGE = 0, 1, 2 -- exit codes
+local DONE, FAILED, WRONG_USAGE, LOST = 0, 1, 2, 3 -- exit codes
 
 local HELP = [=[
 Usage: luaprobe [OPTIONS] SCRIPT [ARG...]
@@ -34,7 +34,8 @@ Options:
 Built-in scripts (each explains itself with --help):
   %s
 
-Exit status: 0 done, 1 the script or the kernel failed, 2 wrong usage.
+Exit status: 0 done, 1 the script or the kernel failed, 2 wrong usage, 3 something was lost or missed and the script
+was run with --strict.
 ]=]
 
 local function version()
@@ -152,11 +153,14 @@ local function report(problem, with_traceback)
   stderr:write(problem.traceback:gsub("^\n", ""), "\n")
 end
 
-local function report_losses()
-  local losses = events.losses()
-  if #losses == 0 then return end
+-- Tells what was lost: people on standard error, machines in a last record.
+local function report_accounts()
+  local record = accounts.json()
+  if record then stdout:write(record) end
+  local lines = accounts.footer()
+  if #lines == 0 then return end
   stdout:flush()
-  for _, line in ipairs(losses) do stderr:write("luaprobe: ", line, "\n") end
+  for _, line in ipairs(lines) do stderr:write("luaprobe: ", line, "\n") end
 end
 
 --- Runs luaprobe.
@@ -173,6 +177,7 @@ return function(words)
     problem = { text = "luaprobe: " .. text_of(problem), status = FAILED }
   end
   if not ok then report(problem, plan and plan.traceback) end
-  report_losses()
-  return ok and DONE or problem.status
+  report_accounts()
+  if not ok then return problem.status end
+  return accounts.fails() and LOST or DONE
 end

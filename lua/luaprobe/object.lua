@@ -3,6 +3,7 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local event_map = require "luaprobe.event_map"
 local find = require "luaprobe.find"
 local globals = require "luaprobe.globals"
 local ladder = require "luaprobe.ladder"
@@ -35,6 +36,7 @@ end
 function Object:load()
   self:check_open()
   if self.loaded then err.misuse("object %s is loaded already", self.name) end
+  for _, map in ipairs(self.maps) do event_map.configure(map) end
   local templates = prepare_maps(self)
   local code = C.lp_object_load(self.handle)
   for _, descriptor in ipairs(templates) do C.lp_fd_close(descriptor) end

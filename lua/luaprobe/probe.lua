@@ -6,6 +6,9 @@ local err = require "luaprobe.error"
 
 local Probe = {}
 
+local live = setmetatable({}, { __mode = "k" }) -- probes that are attached
+local missed_before = 0                         -- by those that are not any more
+
 local handles_type = ffi.typeof "struct lp_probe *[?]"
 local counts_type = ffi.typeof "struct lp_probe_counts[?]"
 local function count_functions(handles)
@@ -70,7 +73,10 @@ local function close(probes)
   C.lp_probe_close_all(array, #list, counts)
   local from = 0
   for _, probe in ipairs(probes) do
-    if #probe.handles > 0 then probe.final = totals(probe, counts, from) end
+    if #probe.handles > 0 then
+      probe.final = totals(probe, counts, from)
+      missed_before, live[probe] = missed_before + (probe.final.missed or 0), nil
+    end
     from = from + #probe.handles
     probe.handles, probe.started = {}, false
   end
@@ -156,6 +162,13 @@ end
 
 local M = { close = close }
 
+--- How often probes of this process missed, as far as the kernel tells.
+function M.missed()
+  local total = missed_before
+  for probe in pairs(live) do total = total + (probe.missed or 0) end
+  return total
+end
+
 --- A probe of open handles.
 --
 -- `hits`: how often the program ran there: by mechanism legacy from tracefs's profile; otherwise the program's runs,
@@ -171,7 +184,7 @@ local M = { close = close }
 -- @treturn table `target`, `mechanism`, `program`, `functions` (how many), `hits`, `missed`, `:disable()`, `:enable()`,
 --   `:detach()`
 function M.new(program, target, handles, without_multi)
-  return setmetatable({
+  local probe = setmetatable({
     program = program,
     target = target,
     handles = handles,
@@ -180,6 +193,8 @@ function M.new(program, target, handles, without_multi)
     started = false,
     mechanism = ffi.string(C.lp_probe_mechanism(handles[1])),
   }, Probe)
+  live[probe] = true
+  return probe
 end
 
 return M

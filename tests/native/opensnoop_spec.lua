@@ -174,7 +174,7 @@ describe("opensnoop", function()
         return pending("this kernel has no " .. mechanism)
       end
       local seen, err = open_fifos("--attach " .. mechanism)
-      local missed = tonumber(err:match "opensnoop: missed (%d+) opens" or 0)
+      local missed = tonumber(err:match "missed (%d+) opens" or 0)
       assert.are.equal(30, seen + missed, err)
     end)
   end
