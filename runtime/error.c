@@ -71,7 +71,7 @@ void lp_error_hint(const char *format, ...)
     last.hint = hint_text;
 }
 
-static uint64_t effective_capabilities(void)
+uint64_t lp_machine_capabilities(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2] = {0};
@@ -96,7 +96,7 @@ static bool locked_down(void)
 
 void lp_error_hint_permission(void)
 {
-    uint64_t have = effective_capabilities();
+    uint64_t have = lp_machine_capabilities();
     bool admin = have >> CAP_BIT_SYS_ADMIN & 1;
     bool bpf = admin || have >> CAP_BIT_BPF & 1;
     bool perfmon = admin || have >> CAP_BIT_PERFMON & 1;

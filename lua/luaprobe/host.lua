@@ -78,16 +78,6 @@ local function set_arg(words, script)
   return arg
 end
 
-local function read_script(what)
-  if what ~= "-" then return find.script(what) end
-  local text, reason = io.stdin:read "*a"
-  if not text then
-    err.raise { code = "EBADF", stage = "read",
-      message = "standard input cannot be read: " .. (reason or "it is closed") }
-  end
-  return text, "stdin"
-end
-
 -- The text as a function; an error of syntax is told as FILE:LINE: what.
 local function compile(text, name)
   text = text:gsub("^#[^\n]*", "") -- #!/usr/bin/env luaprobe
@@ -110,8 +100,8 @@ local function run(plan, words)
   local arg = set_arg(words, plan.script)
   for _, code in ipairs(plan.code) do compile(code, "(command line)")() end
   if not words[plan.script] then return end
-  local text, name, path = read_script(words[plan.script])
-  find.set_script(path)
+  local text, name, path = find.read_script(words[plan.script])
+  find.set_script(path, name, text)
   compile(text, name)(unpack(arg))
 end
 

@@ -14,8 +14,14 @@ return {
   open = object.open,
   --- Opens a BPF object and loads it into the kernel: see luaprobe.object.load.
   load = object.load,
+  --- The object of a C text: see luaprobe.compile.
+  compile = function(...) return require("luaprobe.compile").compile(...) end, -- most runs do not need it
+  --- Packs a script: see luaprobe.packing.pack.
+  pack = function(...) return require("luaprobe.packing").pack(...) end,
+  --- Unpacks a script: see luaprobe.packing.unpack.
+  unpack = function(...) return require("luaprobe.packing").unpack(...) end,
   --- What can be probed on this machine: see luaprobe.probes.list.
-  probes = function(...) return require("luaprobe.probes").list(...) end, -- most runs do not need it
+  probes = function(...) return require("luaprobe.probes").list(...) end,
   --- Removes what killed luaprobe processes left in tracefs: see luaprobe.leftovers.sweep.
   sweep = leftovers.sweep,
   --- A tool's command line: see luaprobe.cli.new.
