@@ -162,6 +162,8 @@ bool lp_object_program(struct lp_object *object, int i, struct lp_program *out);
 bool lp_object_map(struct lp_object *object, int i, struct lp_map *out);
 /* Whether lp_object_load shall load the i-th program. */
 int lp_object_autoload(struct lp_object *object, int i, bool on);
+/* Keeps lp_object_load from making the i-th map: no instruction that runs may use it. */
+int lp_object_without_map(struct lp_object *object, int i);
 /* The object's types, or NULL when it was compiled without -g. */
 const struct btf *lp_object_btf(const struct lp_object *object);
 

@@ -186,6 +186,13 @@ bool lp_object_map(struct lp_object *object, int i, struct lp_map *out)
     return true;
 }
 
+int lp_object_without_map(struct lp_object *object, int i)
+{
+    int error = bpf_map__set_autocreate(map_at(object, i), false);
+
+    return error ? lp_error_from_libbpf(-error, "load", object->name) : 0;
+}
+
 const struct btf *lp_object_btf(const struct lp_object *object)
 {
     return bpf_object__btf(object->bpf);

@@ -3,6 +3,8 @@
 -- Built on lua-argparse. The help text is the tool's manual, so give it a description worth reading and examples.
 -- @module luaprobe.cli
 local argparse = require "argparse"
+local C = require "luaprobe.cdef"
+local columns = require "luaprobe.columns"
 local err = require "luaprobe.error"
 local events = require "luaprobe.events"
 local options = require "luaprobe.options"
@@ -55,6 +57,18 @@ local function comm(text)
   return nil, ("a process name has 1 to %d characters, '%s' has %d"):format(COMM_LENGTH, text, #text)
 end
 
+local function user(text)
+  if text:find "^%d+$" then return whole_number(text) end
+  local number = tonumber(C.lp_user_find(text))
+  if number >= 0 then return number end
+  return nil, ("there is no user '%s'"):format(text)
+end
+
+local function control_group(text)
+  local descriptor, reason = require("luaprobe.cgroup").open(text)
+  return descriptor, reason
+end
+
 local MECHANISMS = { auto = true, link = true, perf = true, legacy = true, multi = true }
 
 local function mechanism(text)
@@ -65,10 +79,16 @@ end
 local function add_standard_options(parser)
   parser:option("-p --pid", "Only this process."):argname "PID":convert(process_id)
   parser:option("-t --tid", "Only this thread."):argname "TID":convert(process_id)
-  parser:option("-u --uid", "Only processes of this user."):argname "UID":convert(whole_number)
+  parser:option("-u --uid", "Only processes of this user, by name or number."):argname "USER":convert(user)
   parser:option("-c --comm", "Only processes of this name."):argname "COMM":convert(comm)
+  parser:option("--cgroup", "Only processes in this control group or one below it, by its directory or its name "
+    .. "(system.slice/nginx.service)."):argname "PATH":convert(control_group)
   parser:option("-d --duration", "End after so many seconds."):argname "SECONDS":convert(seconds)
+  parser:option("-i --interval", "Show sums every so many seconds, in tools that sum up."):argname "SECONDS"
+    :convert(seconds)
   parser:flag("-T --timestamp", "Show when it happened.")
+  parser:flag("--json", "Print one JSON object a line: numbers as numbers, 64-bit ones that a double does not hold as "
+    .. "strings.")
   parser:option("--attach", "Attach by this mechanism: auto, link, perf, legacy or multi."):argname "MECHANISM"
     :convert(mechanism)
 end
@@ -113,6 +133,11 @@ end
 function Cli:parse(words)
   local args = self.parser:parse(words or _G.arg)
   args.filter = { pid = args.pid, tid = args.tid, uid = args.uid, comm = args.comm }
+  if args.cgroup then
+    args.filter.cgroup = true
+    require("luaprobe.cgroup").set(args.cgroup)
+  end
+  if args.json then columns.set_json() end
   if args.duration then events.set_duration(args.duration) end
   if args.attach then options.set_default_mechanism(args.attach) end
   return args

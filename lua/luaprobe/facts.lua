@@ -24,7 +24,8 @@ local LOCAL = { sk_storage = true, inode_storage = true, task_storage = true, cg
 local function memory(map, type)
   local entries, value = map.max_entries, round8(map.value_size)
   if type == "ringbuf" or type == "user_ringbuf" then return entries end
-  if type == "perf_event_array" then return entries * 8 end -- its buffers are the reader's
+  -- One for each CPU; its buffers are the reader's.
+  if type == "perf_event_array" then return math.max(entries, C.lp_machine_cpus()) * 8 end
   if LOCAL[type] or entries == 0 then return nil end
   if PER_CPU[type] then value = value * C.lp_machine_cpus() + 8 end
   return entries * (value + (KEYED[type] and round8(map.key_size) + ENTRY_OVERHEAD or 0))

@@ -7,9 +7,11 @@ local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 
-local M = { SCRIPT_LIMIT = 16 * 1024 * 1024 } -- bytes
+local M = {
+  OBJECT_LIMIT = 64 * 1024 * 1024, -- bytes; no BPF object comes near
+  SCRIPT_LIMIT = 16 * 1024 * 1024,
+}
 
-local OBJECT_LIMIT = 64 * 1024 * 1024 -- bytes; no BPF object comes near
 
 -- The directory of the running script, with its slash; nil for code from the command line or standard input.
 local script_directory
@@ -76,12 +78,12 @@ end
 -- @raise error of stage "read"
 function M.object(what)
   if what == "" or what:find "%c" then err.misuse("an object's name or path is text, not %q", what) end
-  if what:find("/", 1, true) then return what, read(what, OBJECT_LIMIT) end
+  if what:find("/", 1, true) then return what, read(what, M.OBJECT_LIMIT) end
   local found = pack and pack:object(what)
   if found then return found.name .. ".bpf.o", found.bytes end
   local file = what:find "%.o$" and what or what .. ".bpf.o"
   local path = object_on_disk(file)
-  if path then return path, read(path, OBJECT_LIMIT) end
+  if path then return path, read(path, M.OBJECT_LIMIT) end
   local bytes = embedded(file)
   if bytes then return file, bytes end
   err.raise { code = "ENOENT", stage = "read", message = ("there is no BPF object '%s'"):format(what),
@@ -91,14 +93,15 @@ end
 
 --- Finds a script.
 -- @tparam string what the name of a built-in one ("opensnoop"), or a path
+-- @tparam[opt] number limit how many bytes it may have
 -- @treturn string its text
 -- @treturn string what messages call it
 -- @treturn string|nil its path, nil for a built-in one
 -- @raise error of stage "read"
-function M.script(what)
+function M.script(what, limit)
   local builtin = not what:find("/", 1, true) and embedded("scripts/" .. what .. ".lua")
   if builtin then return ffi.string(builtin.data, builtin.size), what .. ".lua" end
-  local ok, text = pcall(read, what, M.SCRIPT_LIMIT)
+  local ok, text = pcall(read, what, limit or M.SCRIPT_LIMIT)
   if ok then return text, what, what end
   if err.is(text) and text.code == "ENOENT" then
     text.where, text.message = nil, ("there is no script '%s'"):format(what)
@@ -112,8 +115,8 @@ end
 -- @treturn string what messages call it
 -- @treturn string|nil its path
 -- @raise error of stage "read"
-function M.read_script(what)
-  if what ~= "-" then return M.script(what) end
+function M.read_script(what, limit)
+  if what ~= "-" then return M.script(what, limit) end
   local text, reason = io.stdin:read(M.SCRIPT_LIMIT + 1)
   if text and #text > M.SCRIPT_LIMIT then
     err.raise { code = "EFBIG", stage = "read",

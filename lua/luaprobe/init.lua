@@ -20,6 +20,10 @@ return {
   pack = function(...) return require("luaprobe.packing").pack(...) end,
   --- Unpacks a script: see luaprobe.packing.unpack.
   unpack = function(...) return require("luaprobe.packing").unpack(...) end,
+  --- Shows what a script or an object would do: see luaprobe.inspect.of.
+  inspect = function(...) return require("luaprobe.inspect_text").run(...) end,
+  --- Tells what this machine gives, and whether a script would run here: see luaprobe.check.run.
+  check = function(...) return require("luaprobe.check").run(...) end,
   --- What can be probed on this machine: see luaprobe.probes.list.
   probes = function(...) return require("luaprobe.probes").list(...) end,
   --- Removes what killed luaprobe processes left in tracefs: see luaprobe.leftovers.sweep.
@@ -30,6 +34,8 @@ return {
   columns = columns.new,
   --- A value of an event as text that is safe to print: see luaprobe.text.of.
   text = text.of,
+  --- Prints a value as a line of JSON: see luaprobe.json.print.
+  json = function(...) return require("luaprobe.json").print(...) end,
   --- The time of day of a kernel timestamp: see luaprobe.clock.time_of_day.
   time_of_day = clock.time_of_day,
 }

@@ -24,7 +24,10 @@ end
 function Object:load()
   self:check_open()
   if self.loaded then err.misuse("object %s is loaded already", self.name) end
+  local filter = self.maps.lp_filter_cgroup -- of filter.bpf.h
+  if filter then require("luaprobe.cgroup").prepare(filter) end
   err.check(C.lp_object_load(self.handle))
+  if filter then require("luaprobe.cgroup").enter(filter) end
   self.loaded = true
 end
 

@@ -31,6 +31,7 @@ local raw_type = ffi.new "struct lp_type"
 local raw_member = ffi.new "struct lp_member"
 local raw_enumerator = ffi.new "struct lp_enumerator"
 local serial = 0 -- makes the tags unique
+local by_tag = setmetatable({}, { __mode = "v" }) -- descriptions, each with the `types` it is of
 
 -- BTF is freed with its object.
 local function btf_of(self)
@@ -205,6 +206,8 @@ local function tag_of(self, type)
   until not pcall(ffi.typeof, tag)
   ffi.cdef(("%s %s;"):format(tag, text))
   type.tag = tag
+  type.entry = { types = self, type = type }
+  by_tag[tag] = type.entry
   check_layout(self, type, ffi.typeof(tag))
   return tag
 end
@@ -245,6 +248,12 @@ function Types:close()
 end
 
 local M = {}
+
+--- The BTF type of a struct or union that FFI calls by a tag: "struct event_12".
+-- @treturn table|nil `types`, `type`
+function M.of_tag(tag)
+  return by_tag[tag]
+end
 
 --- The types of one object.
 -- @param btf the `struct btf *` of an open object; nil when it has none: then no type is found
