@@ -10,7 +10,7 @@ local args = lp.cli("inspect", "Show what a script or a BPF object would do, wit
   :examples [[
   inspect tool.lua
   inspect opensnoop --json | jq '.objects[].helpers[].name'
-  curl -s https://example.org/tool.lua | luaprobe inspect -]]
+  curl -s URL | luaprobe inspect -]]
   :parse()
 
 lp.inspect(args.file, args.json)

@@ -126,11 +126,26 @@ function Cli:examples(text)
   return self
 end
 
+-- While the manual is made, parsing a command line ends the script: see M.describe.
+local describing = false
+
+--- The tool that a script is, without running it further than to its command line: for the manual and the completions,
+-- which the build makes of it.
+-- @tparam function run the script
+-- @treturn table the argparse parser
+function M.describe(run)
+  describing = true
+  local _, tool = pcall(run)
+  describing = false
+  return getmetatable(tool) == Cli and tool.parser or error(tool, 0)
+end
+
 --- Parses the command line and applies what concerns the whole run (-d).
 -- @tparam[opt] {string,…} words the arguments; the script's own when missing
 -- @treturn table values by name, `filter` among them: what bpf/include/filter.bpf.h takes
 -- @raise a usage error, which the host prints before it exits 2
 function Cli:parse(words)
+  if describing then error(self, 0) end
   local args = self.parser:parse(words or _G.arg)
   args.filter = { pid = args.pid, tid = args.tid, uid = args.uid, comm = args.comm }
   if args.cgroup then

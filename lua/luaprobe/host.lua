@@ -10,27 +10,6 @@ local leftovers = require "luaprobe.leftovers"
 
 local DONE, FAILED, WRONG_USAGE = 0, 1, 2 -- exit codes
 
-local HELP = [=[
-Usage: luaprobe [OPTIONS] SCRIPT [ARG...]
-       luaprobe [OPTIONS] -e CODE [SCRIPT [ARG...]]
-
-Runs a Lua script that traces this machine by way of precompiled BPF programs.
-
-SCRIPT is a file, the name of a built-in script, or - for standard input.
-
-Options:
-  -e CODE        run CODE before SCRIPT; may be given more than once
-  -v             show what libbpf does, on standard error
-  --traceback    with an error, show the Lua traceback and the verifier's whole log
-  -h, --help     show this
-  --version      show the versions of luaprobe, LuaJIT, libbpf and the kernel
-
-Built-in scripts (each explains itself with --help):
-  %s
-
-Exit status: 0 done, 1 the script or the kernel failed, 2 wrong usage.
-]=]
-
 local function version()
   return ("luaprobe %s (%s, libbpf %s, Linux %s)"):format(ffi.string(C.lp_version()), jit.version,
     (ffi.string(C.lp_version_libbpf()):gsub("^v", "")), ffi.string(C.lp_version_kernel()))
@@ -44,7 +23,7 @@ end
 local FLAGS = {
   ["-v"] = function(plan) plan.verbose = true end,
   ["--traceback"] = function(plan) plan.traceback = true end,
-  ["-h"] = function(plan) plan.show = HELP:format(table.concat(find.builtin_scripts(), "\n  ")) end,
+  ["-h"] = function(plan) plan.show = require("luaprobe.usage").help() end,
   ["--version"] = function(plan) plan.show = version() .. "\n" end,
 }
 FLAGS["--help"] = FLAGS["-h"]
