@@ -49,11 +49,9 @@ static __always_inline _Bool lp_comm_matches(void)
 /* Whether the current thread is one that the user asked for. */
 static __always_inline _Bool lp_filter_matches(void)
 {
-    __u64 id = bpf_get_current_pid_tgid();
-
-    if (filter.pid && filter.pid != id >> 32)
+    if (filter.pid && filter.pid != bpf_get_current_pid_tgid() >> 32)
         return 0;
-    if (filter.tid && filter.tid != (__u32)id)
+    if (filter.tid && filter.tid != (__u32)bpf_get_current_pid_tgid())
         return 0;
     if (filter.uid != LP_ANY_UID && filter.uid != (__u32)bpf_get_current_uid_gid())
         return 0;

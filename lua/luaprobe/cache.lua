@@ -12,11 +12,14 @@ local LIMIT = 16 * 1024 * 1024 -- bytes of a cached file
 -- with is refused.
 local HARMLESS = { EROFS = true, EACCES = true, ENOENT = true, ENOSPC = true, EDQUOT = true, ENOTDIR = true }
 
+-- A home that does not exist is not made.
 local function home()
-  local given = os.getenv "HOME"
-  if given and given:sub(1, 1) == "/" then return given end
-  local buffer = ffi.new "char[4096]"
-  return C.lp_user_home(buffer, 4096) and ffi.string(buffer) or nil
+  local directory = os.getenv "HOME"
+  if not directory or directory:sub(1, 1) ~= "/" then
+    local buffer = ffi.new "char[4096]"
+    directory = C.lp_user_home(buffer, 4096) and ffi.string(buffer)
+  end
+  return directory and C.lp_machine_can_run(directory) and directory or nil
 end
 
 --- Where the cache is; nil for a user without a home.
