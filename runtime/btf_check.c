@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "btf.h"
 #include "btf_check.h"
 #include "error.h"
 
@@ -77,41 +78,6 @@ static bool is_type(const struct check *check, uint32_t id)
     return id <= check->count;
 }
 
-/* The bytes of a type: its head and what its kind adds; 0 for a kind that is not known. */
-static size_t type_size(const struct btf_type *type)
-{
-    size_t count = BTF_INFO_VLEN(type->info);
-
-    switch (BTF_INFO_KIND(type->info)) {
-    case BTF_KIND_INT:
-    case BTF_KIND_VAR:
-    case BTF_KIND_DECL_TAG:
-        return sizeof(*type) + 4;
-    case BTF_KIND_ARRAY:
-        return sizeof(*type) + sizeof(struct btf_array);
-    case BTF_KIND_STRUCT:
-    case BTF_KIND_UNION:
-    case BTF_KIND_DATASEC:
-    case BTF_KIND_ENUM64:
-        return sizeof(*type) + count * 12;
-    case BTF_KIND_ENUM:
-    case BTF_KIND_FUNC_PROTO:
-        return sizeof(*type) + count * 8;
-    case BTF_KIND_PTR:
-    case BTF_KIND_FWD:
-    case BTF_KIND_TYPEDEF:
-    case BTF_KIND_VOLATILE:
-    case BTF_KIND_CONST:
-    case BTF_KIND_RESTRICT:
-    case BTF_KIND_FUNC:
-    case BTF_KIND_FLOAT:
-    case BTF_KIND_TYPE_TAG:
-        return sizeof(*type);
-    default:
-        return 0;
-    }
-}
-
 /* Types refer to each other in both directions, so they are listed first. */
 static bool list_types(struct check *check, struct span section)
 {
@@ -123,7 +89,7 @@ static bool list_types(struct check *check, struct span section)
         return false;
     for (size_t offset = 0; offset < section.size;) {
         const struct btf_type *type = (const void *)(section.data + offset);
-        size_t size = inside(section, offset, sizeof(*type)) ? type_size(type) : 0;
+        size_t size = inside(section, offset, sizeof(*type)) ? lp_btf_type_bytes(type) : 0;
 
         if (size == 0 || !inside(section, offset, size))
             return false;
@@ -312,6 +278,20 @@ static struct span aligned(struct span section)
     return (struct span){copy, section.size};
 }
 
+/* Frees what the check made and the copies it looked at, and tells the result. */
+static int finish(struct check *check, struct span btf, struct span ext, const char *name, bool good)
+{
+    free(check->types);
+    free(check->state);
+    free((void *)btf.data);
+    free((void *)ext.data);
+    if (good)
+        return 0;
+    lp_error_set(EINVAL, "open", "%s: damaged: its type information (BTF) contradicts itself", name);
+    lp_error_hint("copy or build it again");
+    return -EINVAL;
+}
+
 int lp_btf_check(const char *object, const void *data, size_t size)
 {
     struct span elf = {data, size};
@@ -323,13 +303,17 @@ int lp_btf_check(const char *object, const void *data, size_t size)
     /* Without any the object is libbpf's to refuse or to take. */
     if (good && btf.size > 0)
         good = check_btf(&check, btf) && (ext.size == 0 || check_ext(&check, ext));
-    free(check.types);
-    free(check.state);
-    free((void *)btf.data);
-    free((void *)ext.data);
-    if (good)
-        return 0;
-    lp_error_set(EINVAL, "open", "%s: damaged: its type information (BTF) contradicts itself", object);
-    lp_error_hint("copy or build the object again");
-    return -EINVAL;
+    return finish(&check, btf, ext, object, good);
+}
+
+int lp_btf_check_file(const char *path, const void *data, size_t size)
+{
+    struct span none = {NULL, 0};
+    struct check check = {0};
+    struct span raw;
+
+    if (size >= sizeof(Elf64_Ehdr) && memcmp(data, ELFMAG, SELFMAG) == 0)
+        return lp_btf_check(path, data, size);
+    raw = aligned((struct span){data, size});
+    return finish(&check, raw, none, path, raw.data && check_btf(&check, raw));
 }

@@ -39,6 +39,11 @@ void lp_error_verbose(bool on)
     verbose = on;
 }
 
+bool lp_error_is_verbose(void)
+{
+    return verbose;
+}
+
 static void set_code(int code, const char *stage)
 {
     const char *name = strerrorname_np(code);

@@ -11,6 +11,8 @@ __attribute__((format(printf, 1, 2))) void lp_error_hint(const char *format, ...
 /* Adds the hint that fits EPERM and EACCES: which capabilities are missing, or that the kernel is locked down. */
 void lp_error_hint_permission(void);
 
+/* Whether -v was given. */
+bool lp_error_is_verbose(void);
 /* Starts to collect what libbpf prints. */
 void lp_error_capture(void);
 /*

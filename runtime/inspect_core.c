@@ -1,7 +1,7 @@
 /* inspect_core.c: the CO-RE relocations of an object: which types and fields of the kernel it relies on. */
-#include <bpf/btf.h>
 #include <string.h>
 
+#include "btf.h"
 #include "inspect.h"
 
 /* struct btf_ext_header of libbpf, which does not export it. */
@@ -49,7 +49,7 @@ static const char *find_part(const Elf_Data *data, size_t *size)
     return (const char *)data->d_buf + header.length + header.core_offset;
 }
 
-bool lp_inspect_core(const struct lp_inspect *inspect, const struct btf *btf, uint32_t i, struct lp_core *out)
+bool lp_inspect_core(const struct lp_inspect *inspect, const struct lp_btf *btf, uint32_t i, struct lp_core *out)
 {
     size_t size = 0;
     const char *part = find_part(find_ext(inspect), &size);
@@ -73,8 +73,8 @@ bool lp_inspect_core(const struct lp_inspect *inspect, const struct btf *btf, ui
             struct relocation found;
 
             memcpy(&found, part + at + (size_t)i * record, sizeof(found));
-            out->section = btf__name_by_offset(btf, head[0]);
-            out->access = btf__name_by_offset(btf, found.access);
+            out->section = lp_btf_name_at(btf, head[0]);
+            out->access = lp_btf_name_at(btf, found.access);
             out->type = found.type;
             out->kind = found.kind;
             return out->section && out->access;

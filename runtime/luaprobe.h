@@ -18,7 +18,7 @@
 /* ---- versions ------------------------------------------------------------------------------------------------- */
 
 /* Goes up whenever a declaration below changes; cdef.lua refuses a host that was compiled with another number. */
-enum { LP_ABI = 3 };
+enum { LP_ABI = 4 };
 int lp_abi(void);
 const char *lp_version(void);
 const char *lp_version_libbpf(void);
@@ -129,7 +129,7 @@ int lp_pack_encode(const void *data, size_t size, struct lp_bytes *out);
 /* ---- object: a BPF object file -------------------------------------------------------------------------------- */
 
 struct lp_object;
-struct btf;
+struct lp_btf;
 
 struct lp_program {
     const char *name;
@@ -145,14 +145,22 @@ struct lp_map {
     uint32_t key_size;
     uint32_t value_size;
     uint32_t max_entries;
+    uint32_t flags;    /* BPF_F_* */
+    uint32_t key_type; /* BTF ids of its object or, of a map alone, of lp_map_btf; 0: not known */
+    uint32_t value_type;
+    uint32_t id;         /* the kernel's; 0 when it is not loaded, or was not asked for */
     int fd;              /* -1 before lp_object_load */
+    const char *pin;     /* where it is, or will be, pinned, or NULL */
     const char *datasec; /* ".rodata", ".data", ".bss", …, or NULL when the map holds no global variables */
     void *globals;       /* their memory, or NULL; before load the initial values, after it the live ones */
     size_t globals_size;
 };
 
-/* Parses an object that lies in memory, which must stay until the object is closed. NULL on failure. */
-struct lp_object *lp_object_open(const char *name, const void *data, size_t size);
+/*
+ * Parses an object that lies in memory, which must stay until the object is closed. `kconfig`: lines like
+ * "CONFIG_HZ=250" that come before the kernel's own configuration, or NULL. NULL on failure.
+ */
+struct lp_object *lp_object_open(const char *name, const void *data, size_t size, const char *kconfig);
 /* Creates its maps and loads its programs (those with autoload). */
 int lp_object_load(struct lp_object *object);
 /* Closes every map and program. */
@@ -160,12 +168,59 @@ void lp_object_close(struct lp_object *object);
 /* The i-th program or map in the order of the file; false past the last one. */
 bool lp_object_program(struct lp_object *object, int i, struct lp_program *out);
 bool lp_object_map(struct lp_object *object, int i, struct lp_map *out);
+/* The template of the maps that the i-th one, a map of maps, takes; false when it has none. */
+bool lp_object_inner_map(struct lp_object *object, int i, struct lp_map *out);
+
+/*
+ * Changes the i-th map, or its inner one, before load: a field is left as it is where it is 0, NULL or -1. The value's
+ * size also sets the size of a section of global variables.
+ */
+struct lp_map_change {
+    uint32_t max_entries;
+    uint32_t value_size;
+    const char *pin; /* where to pin it, and to look for it first; "": nowhere */
+    int inner_fd;    /* a map that shows what a map of maps takes */
+};
+int lp_object_change_map(struct lp_object *object, int i, bool inner, const struct lp_map_change *change);
 /* Whether lp_object_load shall load the i-th program. */
 int lp_object_autoload(struct lp_object *object, int i, bool on);
 /* Keeps lp_object_load from making the i-th map: no instruction that runs may use it. */
 int lp_object_without_map(struct lp_object *object, int i);
-/* The object's types, or NULL when it was compiled without -g. */
-const struct btf *lp_object_btf(const struct lp_object *object);
+
+/* What the kernel knows of a loaded program; 0 for what it does not tell. */
+struct lp_program_info {
+    uint32_t id;
+    uint32_t instructions; /* of the object, before the verifier changed them */
+    uint32_t verified;     /* that the verifier went through (Linux 5.16) */
+    uint32_t jited_bytes;
+    uint64_t runs;    /* counted while statistics are on: lp_stats_enable */
+    uint64_t time_ns; /* that these took */
+    uint64_t missed;  /* runs left out because it was running already (Linux 5.12) */
+};
+int lp_object_program_info(struct lp_object *object, int i, struct lp_program_info *out);
+
+/* Runs a program once or `repeat_count` times on what is given (BPF_PROG_TEST_RUN). */
+struct lp_test_run {
+    const void *data_in; /* a packet, where its type takes one */
+    uint32_t data_size_in;
+    void *data_out;
+    uint32_t data_size_out; /* room; afterwards what was written */
+    const void *context_in; /* the context, where its type takes one */
+    uint32_t context_size_in;
+    void *context_out;
+    uint32_t context_size_out;
+    uint32_t repeat_count;
+    uint32_t result;   /* what the program returned */
+    uint32_t duration; /* nanoseconds each */
+};
+int lp_object_test_run(struct lp_object *object, int i, struct lp_test_run *run);
+/*
+ * Does nothing; a call of it tells LuaJIT's compiler that memory which it read may have changed: it is the kernel that
+ * writes global variables.
+ */
+void lp_data_changes(void);
+/* The object's types, which outlive it, for lp_btf_free; NULL when it was compiled without -g. */
+struct lp_btf *lp_object_btf(const struct lp_object *object);
 
 /* ---- btf: types ----------------------------------------------------------------------------------------------- */
 
@@ -193,14 +248,83 @@ struct lp_enumerator {
 };
 
 /* The number of types, so ids run from 1 to this. */
-uint32_t lp_btf_count(const struct btf *btf);
+uint32_t lp_btf_count(const struct lp_btf *btf);
 /* False when the id is not one of this BTF's, or the type's size cannot be known. */
-bool lp_btf_type(const struct btf *btf, uint32_t id, struct lp_type *out);
+bool lp_btf_type(const struct lp_btf *btf, uint32_t id, struct lp_type *out);
 /* The i-th member of a struct or union, or variable of a data section (its bit_offset counted from the section). */
-bool lp_btf_member(const struct btf *btf, uint32_t id, uint32_t i, struct lp_member *out);
-bool lp_btf_enumerator(const struct btf *btf, uint32_t id, uint32_t i, struct lp_enumerator *out);
-/* The id of a type by kind and name; 0 when there is none. */
-uint32_t lp_btf_find(const struct btf *btf, uint32_t kind, const char *name);
+bool lp_btf_member(const struct lp_btf *btf, uint32_t id, uint32_t i, struct lp_member *out);
+bool lp_btf_enumerator(const struct lp_btf *btf, uint32_t id, uint32_t i, struct lp_enumerator *out);
+/* The id of a type by kind and name; 0 when there is none. BTF_KIND_ENUM stands for enumerations of 64 bits too. */
+uint32_t lp_btf_find(struct lp_btf *btf, uint32_t kind, const char *name);
+/* Writes the declaration of `name`, which may be "", as C has it: "const char *name", "int (*open)(struct inode *)". */
+void lp_btf_declaration(const struct lp_btf *btf, uint32_t id, const char *name, char *out, size_t size);
+
+/* The running kernel's types, read once: /sys/kernel/btf/vmlinux, or lp_btf_kernel_use's. NULL when there are none. */
+struct lp_btf *lp_btf_kernel(void);
+/* Takes a file's instead, for kernels that ship none (--btf); objects are then loaded by it too. */
+int lp_btf_kernel_use(const char *path);
+/* The types of a loaded module, whose ids go on from the kernel's. For lp_btf_free; NULL when it has none. */
+struct lp_btf *lp_btf_module(const char *module);
+void lp_btf_free(struct lp_btf *btf);
+
+/* ---- map: a BPF map's entries --------------------------------------------------------------------------------- */
+
+/*
+ * Keys and values are the kernel's bytes. Values of per-CPU maps are lp_map_stride bytes for each of lp_map_cpus CPUs.
+ * What fails returns a negative errno: -ENOENT and -EEXIST without an error set, since they are answers.
+ */
+bool lp_map_is_per_cpu(uint32_t type);
+uint32_t lp_map_stride(uint32_t type, uint32_t value_size);
+uint32_t lp_map_cpus(uint32_t type);
+int lp_map_lookup(int fd, const void *key, void *value);
+/* `flags`: BPF_ANY 0, BPF_NOEXIST 1, BPF_EXIST 2. */
+int lp_map_update(int fd, const void *key, const void *value, uint64_t flags);
+int lp_map_delete(int fd, const void *key);
+/* Reads and removes at once (hash maps: Linux 5.14; queues and stacks: 4.20). */
+int lp_map_take(int fd, const void *key, void *value);
+
+/* All entries, in batches. One that is there all the time comes exactly once. */
+struct lp_walk;
+struct lp_batch {
+    const uint8_t *keys; /* one after the other, the walk's own memory: valid until the next lp_walk_next */
+    const uint8_t *values;
+    uint32_t count;
+};
+/* `take`: what comes is removed from the map, at once with reading it. */
+struct lp_walk *lp_walk_open(int fd, const struct lp_map *map, bool take);
+/* How many entries came; 0 at the end. */
+int lp_walk_next(struct lp_walk *walk, struct lp_batch *out);
+void lp_walk_close(struct lp_walk *walk);
+
+/* Maps outside of an object; the descriptors are the caller's, for lp_fd_close. */
+int lp_map_open_id(uint32_t id);
+int lp_map_open_pinned(const char *path);
+/* An empty map of the type, the sizes and the flags that `like` describes. */
+int lp_map_create(const struct lp_map *like);
+/* What the kernel says of a map; its name goes to `name`. */
+int lp_map_describe(int fd, struct lp_map *out, char *name, size_t name_size);
+/* The types that a map was made with, for lp_btf_free; NULL when there are none. */
+struct lp_btf *lp_map_btf(int fd);
+int lp_map_pin(int fd, const char *path);
+int lp_map_unpin(const char *path);
+void lp_fd_close(int fd);
+
+/* What the keys of task, inode and cgroup storage are: descriptors. */
+int lp_fd_of_process(int pid);
+int lp_fd_of_path(const char *path);
+
+/*
+ * The keys of LPM tries as text: "10.0.0.0/8" (`size` 4 bytes) or "2001:db8::/32" (16); without a slash one address.
+ */
+int lp_prefix_parse(const char *text, uint8_t *address, size_t size, uint32_t *bits);
+void lp_prefix_format(const uint8_t *address, size_t size, uint32_t bits, char *out, size_t out_size);
+
+/* Sends samples to programs (BPF_MAP_TYPE_USER_RINGBUF, Linux 6.1). */
+struct lp_sender;
+struct lp_sender *lp_sender_open(int map_fd);
+/* 0, or -ENOSPC when the buffer has no room. */
+int lp_sender_send(struct lp_sender *sender, const void *data, uint32_t size);
+void lp_sender_close(struct lp_sender *sender);
 
 /* ---- target: what to probe ------------------------------------------------------------------------------------ */
 
@@ -381,16 +505,6 @@ bool lp_glob_matches(const char *pattern, const char *text);
 int lp_tracefs_read(const char *file, struct lp_bytes *out);
 int lp_debugfs_read(const char *file, struct lp_bytes *out);
 
-/* ---- signature: the arguments of the kernel's functions ------------------------------------------------------- */
-
-struct lp_signatures;
-
-/* Reads the running kernel's BTF. */
-struct lp_signatures *lp_signatures_open(void);
-void lp_signatures_close(struct lp_signatures *signatures);
-/* Writes "ssize_t (struct file *file, char *buf, size_t count)"; false when the kernel's BTF has no such function. */
-bool lp_signatures_find(const struct lp_signatures *signatures, const char *function, char *out, size_t size);
-
 /* ---- ring: the event buffers of a perf event array ------------------------------------------------------------ */
 
 struct lp_ring;
@@ -480,7 +594,7 @@ void lp_inspect_close(struct lp_inspect *inspect);
 /* The i-th section of instructions; false past the last one. */
 bool lp_inspect_code(const struct lp_inspect *inspect, uint32_t i, struct lp_code *out);
 /* The i-th CO-RE relocation; false past the last one. */
-bool lp_inspect_core(const struct lp_inspect *inspect, const struct btf *btf, uint32_t i, struct lp_core *out);
+bool lp_inspect_core(const struct lp_inspect *inspect, const struct lp_btf *btf, uint32_t i, struct lp_core *out);
 /* The i-th symbol that the kernel shall provide; NULL past the last one. */
 const char *lp_inspect_extern(const struct lp_inspect *inspect, uint32_t i);
 /* "perf_event_output"; NULL for a number that the headers of the build do not know. */
@@ -506,8 +620,6 @@ int64_t lp_user_find(const char *name);
 bool lp_user_home(char *path, size_t size);
 /* A control group (v2) by its directory; a negative errno, -ENOTSUP when the directory is none. */
 int lp_cgroup_open(const char *path);
-/* Puts it into the first place of a map of type cgroup array. */
-int lp_cgroup_enter(int map_fd, int cgroup_fd);
 
 /* ---- text and time -------------------------------------------------------------------------------------------- */
 

@@ -75,12 +75,3 @@ int lp_cgroup_open(const char *path)
     close(fd);
     return -ENOTSUP;
 }
-
-int lp_cgroup_enter(int map_fd, int cgroup_fd)
-{
-    uint32_t first = 0;
-
-    if (bpf_map_update_elem(map_fd, &first, &cgroup_fd, BPF_ANY) == 0)
-        return 0;
-    return lp_error_set(errno, "load", "the control group cannot be entered into the filter: %s", strerror(errno));
-}

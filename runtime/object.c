@@ -9,8 +9,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "btf.h"
 #include "btf_check.h"
 #include "error.h"
+#include "kernel_btf.h"
 #include "object.h"
 
 /* What readelf -h calls the machine, for the objects that people confuse with BPF ones. */
@@ -61,9 +63,14 @@ static int check_elf(const char *name, const void *data, size_t size)
     return -EINVAL;
 }
 
-struct lp_object *lp_object_open(const char *name, const void *data, size_t size)
+/* BPF_LOG_STATS of the kernel's bpf_verifier.h (Linux 5.2): what checking a program took. */
+enum { LOG_STATISTICS = 4 };
+
+struct lp_object *lp_object_open(const char *name, const void *data, size_t size, const char *kconfig)
 {
-    LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = name);
+    LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = name, .kconfig = kconfig,
+                .btf_custom_path = lp_btf_kernel_path(),
+                .kernel_log_level = lp_error_is_verbose() ? LOG_STATISTICS : 0);
     struct lp_object *object;
 
     if (check_elf(name, data, size) != 0 || lp_btf_check(name, data, size) != 0)
@@ -134,68 +141,17 @@ void lp_object_close(struct lp_object *object)
     free(object);
 }
 
-static struct bpf_map *map_at(const struct lp_object *object, int i)
+void lp_data_changes(void)
 {
-    struct bpf_map *map;
-
-    bpf_object__for_each_map(map, object->bpf)
-    {
-        if (i-- == 0)
-            return map;
-    }
-    return NULL;
 }
 
-/*
- * libbpf names the maps of global variables after the object ("opensno.rodata"), and since 1.0 the sections with
- * further dots by their full name (".rodata.str"). What is wanted is the section.
- */
-static const char *datasec_name(const struct bpf_map *map)
+struct lp_btf *lp_object_btf(const struct lp_object *object)
 {
-    static const char *const sections[] = {".rodata", ".data", ".bss", ".kconfig"};
-    const char *name = bpf_map__name(map);
+    const struct btf *btf = bpf_object__btf(object->bpf);
+    uint32_t size;
+    const void *data = btf ? btf__raw_data(btf, &size) : NULL;
 
-    for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
-        const char *found = strstr(name, sections[i]);
-
-        if (found)
-            return found;
-    }
-    return NULL;
-}
-
-bool lp_object_map(struct lp_object *object, int i, struct lp_map *out)
-{
-    struct bpf_map *map = map_at(object, i);
-
-    if (!map)
-        return false;
-    *out = (struct lp_map){
-        .name = bpf_map__name(map),
-        .type = bpf_map__type(map),
-        .key_size = bpf_map__key_size(map),
-        .value_size = bpf_map__value_size(map),
-        .max_entries = bpf_map__max_entries(map),
-        .fd = bpf_map__fd(map) < 0 ? -1 : bpf_map__fd(map),
-    };
-    if (bpf_map__is_internal(map)) {
-        out->datasec = datasec_name(map);
-        /* libbpf 1.1 declares the map const here, later ones do not; it stays unchanged in all. */
-        out->globals = (void *)bpf_map__initial_value(map, &out->globals_size);
-    }
-    return true;
-}
-
-int lp_object_without_map(struct lp_object *object, int i)
-{
-    int error = bpf_map__set_autocreate(map_at(object, i), false);
-
-    return error ? lp_error_from_libbpf(-error, "load", object->name) : 0;
-}
-
-const struct btf *lp_object_btf(const struct lp_object *object)
-{
-    return bpf_object__btf(object->bpf);
+    return data ? lp_btf_copy(data, size, NULL) : NULL;
 }
 
 const char *lp_version_libbpf(void)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "map.h"
 #include "object.h"
 
 struct bpf_program *lp_object_program_at(const struct lp_object *object, int i)
@@ -125,4 +126,70 @@ void lp_object_close_variants(struct lp_object *object)
         variant = next;
     }
     object->variants = NULL;
+}
+
+/* ---- what the kernel knows of it ------------------------------------------------------------------------------ */
+
+static int loaded_fd(const struct lp_object *object, int i, const struct bpf_program **program)
+{
+    *program = lp_object_program_at(object, i);
+    if (*program && bpf_program__fd(*program) >= 0)
+        return bpf_program__fd(*program);
+    return lp_error_set(EINVAL, "program", "%s: the program is not loaded", object->name);
+}
+
+int lp_object_program_info(struct lp_object *object, int i, struct lp_program_info *out)
+{
+    const struct bpf_program *program;
+    struct bpf_prog_info info = {0};
+    uint32_t size = sizeof(info);
+    int fd = loaded_fd(object, i, &program);
+
+    *out = (struct lp_program_info){.instructions = program ? (uint32_t)bpf_program__insn_cnt(program) : 0};
+    if (fd < 0)
+        return fd;
+    if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0)
+        return lp_error_set(errno, "program", "%s: program %s: %s", object->name, bpf_program__name(program),
+                            strerror(errno));
+    out->id = info.id;
+    out->verified = info.verified_insns;
+    out->jited_bytes = info.jited_prog_len;
+    out->runs = info.run_cnt;
+    out->time_ns = info.run_time_ns;
+    out->missed = info.recursion_misses;
+    return 0;
+}
+
+int lp_object_test_run(struct lp_object *object, int i, struct lp_test_run *run)
+{
+    const struct bpf_program *program;
+    LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = run->data_in, .data_size_in = run->data_size_in,
+                .data_out = run->data_out, .data_size_out = run->data_size_out, .ctx_in = run->context_in,
+                .ctx_size_in = run->context_size_in, .ctx_out = run->context_out, .ctx_size_out = run->context_size_out,
+                .repeat = (int)run->repeat_count);
+    int fd = loaded_fd(object, i, &program);
+    int error;
+
+    if (fd < 0)
+        return fd;
+    error = bpf_prog_test_run_opts(fd, &opts);
+    if (error == -ENOTSUPP || error == -EOPNOTSUPP) {
+        lp_error_set(EOPNOTSUPP, "program", "%s: program %s: this kernel cannot test-run programs of section '%s'",
+                     object->name, bpf_program__name(program), bpf_program__section_name(program));
+        lp_error_hint("raw tracepoints (Linux 5.10), syscall programs, and programs for packets can be; attach others");
+        return -EOPNOTSUPP;
+    }
+    if (error) {
+        lp_error_set(-error, "program", "%s: program %s: the test run failed: %s", object->name,
+                     bpf_program__name(program), strerror(-error));
+        if (error == -EINVAL)
+            lp_error_hint("is the data or the context of the size that programs of section '%s' take?",
+                          bpf_program__section_name(program));
+        return error;
+    }
+    run->result = opts.retval;
+    run->duration = opts.duration;
+    run->data_size_out = opts.data_size_out;
+    run->context_size_out = opts.ctx_size_out;
+    return 0;
 }

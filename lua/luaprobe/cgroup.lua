@@ -3,6 +3,7 @@
 -- The filter of bpf/include/filter.bpf.h asks the kernel whether the current task is in it, or in one below it. The
 -- group is put into a map of the object for that, once it is loaded.
 -- @module luaprobe.cgroup
+local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 
@@ -59,7 +60,9 @@ end
 --- Enters the group into the filter's map, once it is there.
 -- @raise error of stage "load"
 function M.enter(map)
-  if group then err.check(C.lp_cgroup_enter(map:info().fd, group)) end
+  if not group then return end
+  local first, value = ffi.new("uint32_t[1]", 0), ffi.new("int32_t[1]", group)
+  err.check(C.lp_map_update(map:info().fd, first, value, 0))
 end
 
 return M

@@ -137,8 +137,8 @@ end
 
 local function core_of(opened, inspect)
   local core, by_name, i = ffi.new "struct lp_core", {}, 0
-  local btf = C.lp_object_btf(opened.handle)
-  while btf ~= nil and C.lp_inspect_core(inspect, btf, i, core) do
+  local btf = opened.types.btf
+  while btf and C.lp_inspect_core(inspect, btf, i, core) do
     note_core(opened.types, core, by_name)
     i = i + 1
   end

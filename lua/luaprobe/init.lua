@@ -5,6 +5,7 @@
 local cli = require "luaprobe.cli"
 local clock = require "luaprobe.clock"
 local columns = require "luaprobe.columns"
+local map = require "luaprobe.map"
 local leftovers = require "luaprobe.leftovers"
 local object = require "luaprobe.object"
 local text = require "luaprobe.text"
@@ -24,8 +25,18 @@ return {
   inspect = function(...) return require("luaprobe.inspect_text").run(...) end,
   --- Tells what this machine gives, and whether a script would run here: see luaprobe.check.run.
   check = function(...) return require("luaprobe.check").run(...) end,
+  --- Opens a map that is pinned in a BPF file system: see luaprobe.map.open.
+  open_map = map.open,
+  --- Takes a pin away: see luaprobe.map.unpin.
+  unpin = map.unpin,
   --- What can be probed on this machine: see luaprobe.probes.list.
   probes = function(...) return require("luaprobe.probes").list(...) end,
+  --- A type of the running kernel, by its C name: see luaprobe.kernel.find.
+  kernel_type = function(...) return require("luaprobe.kernel").find(...) end,
+  --- Prints any value, structs with their members' names: see luaprobe.pretty.print.
+  pretty = function(...) return require("luaprobe.pretty").print(...) end,
+  --- A struct or an array as a Lua table: see luaprobe.pretty.totable.
+  totable = function(...) return require("luaprobe.pretty").totable(...) end,
   --- Removes what killed luaprobe processes left in tracefs: see luaprobe.leftovers.sweep.
   sweep = leftovers.sweep,
   --- A tool's command line: see luaprobe.cli.new.

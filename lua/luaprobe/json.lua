@@ -16,7 +16,7 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
-local types_module = require "luaprobe.types"
+local layout = require "luaprobe.layout"
 local value_of = require "luaprobe.value"
 
 local M = {}
@@ -85,15 +85,14 @@ function struct(types, address, type, depth)
   return encode(value_of.read(types, address, type.id), depth)
 end
 
--- What types.of_tag says, by the number of the FFI type; it goes with the types.
-local known = setmetatable({}, { __mode = "v" })
+local known = {} -- BTF's description, by the number of the FFI type, or false
 
 -- The BTF type of a struct out of an event, or false.
 local function btf_type(value)
   local number_of = tonumber(ffi.typeof(value))
   if known[number_of] == nil then
     local tag = tostring(ffi.typeof(value)):match "^ctype<(%a+ [%w_]+) ?[*&]?>$"
-    known[number_of] = tag and types_module.of_tag(tag) or false
+    known[number_of] = tag and layout.described[tag] or false
   end
   return known[number_of]
 end
@@ -101,7 +100,7 @@ end
 local function cdata(value, depth)
   if ffi.istype(uint64, value) or ffi.istype(int64, value) then return integer(value) end
   local found = btf_type(value)
-  if found then return struct(found.types, ffi.cast(byte_pointer, value), found.type, depth) end
+  if found then return struct(found.types, ffi.cast(byte_pointer, value), found, depth) end
   local size = ffi.sizeof(value)
   local ok, address = pcall(ffi.cast, char_pointer, value)
   if not ok then return string_of(tostring(value), #tostring(value)) end

@@ -9,18 +9,15 @@ local M = {}
 
 -- ---- arguments -----------------------------------------------------------------------------------------------------
 
-local signatures
+local FUNC = 12 -- BTF_KIND_FUNC
 local signature_buffer = ffi.new "char[1024]"
+local raw_type = ffi.new "struct lp_type"
 
 -- "ssize_t (struct file *file, …)" of a kernel function; nil where its BTF does not tell.
 local function signature(name)
-  if signatures == nil then
-    local handle = C.lp_signatures_open()
-    signatures = handle ~= nil and ffi.gc(handle, C.lp_signatures_close) or false
-  end
-  if not signatures or not C.lp_signatures_find(signatures, name, signature_buffer, ffi.sizeof(signature_buffer)) then
-    return nil
-  end
+  local id = C.lp_btf_kernel() ~= nil and C.lp_btf_find(C.lp_btf_kernel(), FUNC, name) or 0
+  if id == 0 or not C.lp_btf_type(C.lp_btf_kernel(), id, raw_type) then return nil end
+  C.lp_btf_declaration(C.lp_btf_kernel(), raw_type.of, "", signature_buffer, ffi.sizeof(signature_buffer))
   return ffi.string(signature_buffer)
 end
 

@@ -1,0 +1,65 @@
+--- The running kernel's types, by their C names.
+-- @module luaprobe.kernel
+local ffi = require "ffi"
+local C = require "luaprobe.cdef"
+local err = require "luaprobe.error"
+local types = require "luaprobe.types"
+
+local M = {}
+
+local of_vmlinux
+local of_modules -- list, opened when vmlinux does not have a type
+local found = {} -- by name
+
+--- The types of the kernel proper.
+-- @treturn luaprobe.types
+-- @raise error of stage "types" where the kernel ships none and --btf names no file
+function M.types()
+  if not of_vmlinux then of_vmlinux = types.new(err.check(C.lp_btf_kernel())) end
+  return of_vmlinux
+end
+
+--- Takes a file's types for the kernel's (--btf, LUAPROBE_BTF), here and when objects are loaded.
+-- @raise error of stage "types" when it holds none
+function M.use(path)
+  err.check(C.lp_btf_kernel_use(path))
+  of_vmlinux, of_modules, found = nil, nil, {}
+end
+
+local function module_names()
+  local names = {}
+  local pipe = io.popen "ls /sys/kernel/btf 2>/dev/null"
+  for name in pipe:lines() do
+    if name ~= "vmlinux" then names[#names + 1] = name end
+  end
+  pipe:close()
+  return names
+end
+
+-- The types of the loaded modules, in the order of their names.
+local function modules()
+  if of_modules then return of_modules end
+  of_modules = {}
+  for _, name in ipairs(module_names()) do
+    local btf = C.lp_btf_module(name)
+    if btf ~= nil then of_modules[#of_modules + 1] = types.new(ffi.gc(btf, C.lp_btf_free)) end
+  end
+  return of_modules
+end
+
+--- Finds a type of the kernel or of a loaded module: "struct task_struct", "enum pid_type", "pid_t", "func vfs_read".
+-- @treturn table|nil its description, see luaprobe.types.get; its `types` has what members refer to
+-- @raise error of stage "types"
+function M.find(name)
+  if type(name) ~= "string" then err.misuse("a type is given by its name, not as a %s", type(name)) end
+  local known = found[name]
+  if known then return known end
+  known = M.types():find(name)
+  for _, other in ipairs(known and {} or modules()) do
+    known = known or other:find(name)
+  end
+  found[name] = known
+  return known
+end
+
+return M

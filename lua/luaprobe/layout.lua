@@ -1,0 +1,182 @@
+--- FFI types of exactly the layout that BTF gives.
+--
+-- FFI's own names are global to the process and refuse a second, different `struct event`, so every type here gets a
+-- tag of its own (`struct event_12`). Types are spelled out as text, without FFI's `$` parameters: test runners remember
+-- what ffi.typeof returned by that text alone.
+-- @module luaprobe.layout
+local ffi = require "ffi"
+local bitfield = require "luaprobe.bitfield"
+local err = require "luaprobe.error"
+
+local M = {}
+
+local byte_pointer = ffi.typeof "uint8_t *"
+local serial = 0 -- makes the tags unique
+local tags = {} -- of structs that were declared, by their text: the same struct of two objects is one FFI type
+
+--- Descriptions of structs and unions by the tag under which FFI knows them.
+M.described = {}
+
+-- The FFI types of numbers, by size. 128-bit integers are bytes.
+local UNSIGNED = { [1] = "uint8_t", [2] = "uint16_t", [4] = "uint32_t", [8] = "uint64_t" }
+local SIGNED = { [1] = "int8_t", [2] = "int16_t", [4] = "int32_t", [8] = "int64_t" }
+local FLOATS = { [4] = "float", [8] = "double" }
+
+local function number_name(type)
+  if type.bool and type.size == 1 then return "bool" end
+  if type.char then return "char" end
+  return (type.signed and SIGNED or UNSIGNED)[type.size]
+end
+
+local declare, body
+
+local function is_last(parent, member)
+  return parent.kind == "struct" and parent.members[#parent.members] == member
+end
+
+-- What FFI cannot declare in its place: bit-fields, and arrays of no length before the end. The type's metatable reads
+-- them.
+local function is_beyond_ffi(types, parent, member, is_inner)
+  if member.bit_size then return true end
+  local type = types:get(member.type_id)
+  return type.kind == "array" and type.count == 0 and (is_inner or not is_last(parent, member))
+end
+
+local function declare_member(types, member)
+  local type = types:get(member.type_id)
+  if member.name == "" then return ("%s %s;"):format(type.kind, body(types, type, true)) end
+  return declare(types, member.type_id, member.name) .. ";"
+end
+
+local function gap(from, to)
+  local bytes = (to - from) / 8
+  return bytes > 0 and ("uint8_t lp_gap_%d[%d];"):format(from / 8, bytes) or ""
+end
+
+-- Members are placed by explicit gaps in a packed type, so no rule of alignment is relied on.
+function body(types, type, is_inner)
+  local lines, place = {}, 0
+  local is_struct = type.kind == "struct"
+  local ends_open = false
+  for _, member in ipairs(type.members) do
+    if not is_beyond_ffi(types, type, member, is_inner) then
+      if is_struct then lines[#lines + 1] = gap(place, member.bit_offset) end
+      lines[#lines + 1] = declare_member(types, member)
+      local of = types:get(member.type_id)
+      ends_open = of.kind == "array" and of.count == 0
+      place = member.bit_offset + of.size * 8
+    end
+  end
+  -- C allows nothing behind a flexible array. A union is as large as its largest member.
+  if not ends_open then lines[#lines + 1] = gap(is_struct and place or 0, type.size * 8) end
+  return ("{ %s } __attribute__((packed))"):format(table.concat(lines, " "))
+end
+
+-- The fields of a type that its metatable must read, by name.
+local function fields_beyond_ffi(types, type)
+  local found
+  for name, field in pairs(types:fields(type)) do
+    local of = types:get(field.type_id)
+    if field.bit_size then
+      found = found or {}
+      found[name] = { bit_offset = field.bit_offset, bit_size = field.bit_size, signed = of.signed, bool = of.bool }
+    elseif of.kind == "array" and of.count == 0 and (field.inner or not is_last(type, field)) then
+      found = found or {}
+      found[name] = { offset = field.offset, pointer = ffi.typeof(declare(types, of.of, "*")) }
+    end
+  end
+  return found
+end
+
+local function no_member(tag, name)
+  err.misuse("%s has no member '%s'", (tag:gsub("_%d+$", "")), tostring(name))
+end
+
+local function accessors(tag, fields)
+  local function index(self, name)
+    local field = fields[name] or no_member(tag, name)
+    local bytes = ffi.cast(byte_pointer, self)
+    if field.pointer then return ffi.cast(field.pointer, bytes + field.offset) end
+    local number = bitfield.read(bytes, field)
+    if field.bool then return number ~= 0 end
+    return number
+  end
+  local function newindex(self, name, number)
+    local field = fields[name] or no_member(tag, name)
+    if field.pointer then err.misuse("%s of %s is an array: assign its elements", name, tag) end
+    bitfield.write(ffi.cast(byte_pointer, self), field, field.bool and (number and 1 or 0) or number)
+  end
+  return index, newindex
+end
+
+-- FFI's layout must be BTF's to the byte, or reading would lie.
+local function check_layout(types, type, ctype, beyond)
+  for name, field in pairs(types:fields(type)) do
+    if not (beyond and beyond[name]) and ffi.offsetof(ctype, name) ~= field.offset then
+      err.raise { code = "ENOTSUP", stage = "types",
+        message = ("%s %s: member %s cannot be laid out as the object has it"):format(type.kind, type.name, name) }
+    end
+  end
+end
+
+local function new_tag(type)
+  local tag
+  repeat -- whatever made a tag before, even another copy of this module, FFI remembers it
+    serial = serial + 1
+    tag = ("%s %s_%d"):format(type.kind, type.name ~= "" and type.name:gsub("[^%w_]", "_") or "anonymous", serial)
+  until not pcall(ffi.typeof, tag)
+  return tag
+end
+
+-- What makes two structs of two objects the same FFI type.
+local function identity(type, text, beyond)
+  local parts = {}
+  for name, field in pairs(beyond or {}) do
+    parts[#parts + 1] = ("%s %s %s %s %s"):format(name, field.bit_offset or field.offset, tostring(field.bit_size),
+      tostring(field.signed), tostring(field.pointer or field.bool))
+  end
+  table.sort(parts)
+  return ("%s %s %s; %s"):format(type.kind, type.name, text, table.concat(parts, "; "))
+end
+
+local function declare_struct(types, type)
+  local text = body(types, type) -- declares what it contains first
+  local beyond = fields_beyond_ffi(types, type)
+  local key = identity(type, text, beyond)
+  if tags[key] then return tags[key] end
+  local tag = new_tag(type)
+  ffi.cdef(("%s %s;"):format(tag, text))
+  check_layout(types, type, ffi.typeof(tag), beyond)
+  local index, newindex
+  if beyond then index, newindex = accessors(tag, beyond) end
+  ffi.metatype(tag, { __index = index, __newindex = newindex, __tostring = M.show })
+  tags[key], M.described[tag] = tag, type
+  return tag
+end
+
+-- The declaration of a variable of a type; its name can also be "", or "*" for a pointer.
+function declare(types, id, name)
+  local type = types:get(id)
+  local kind = type.kind
+  if kind == "array" then
+    if name:sub(1, 1) == "*" then name = "(" .. name .. ")" end
+    return declare(types, type.of, ("%s[%s]"):format(name, type.count > 0 and type.count or ""))
+  end
+  if kind == "struct" or kind == "union" then
+    type.tag = type.tag or declare_struct(types, type)
+    return type.tag .. " " .. name
+  end
+  -- What a pointer points at is in the kernel or in another process: only its value means something here.
+  if kind == "ptr" then return "void *" .. name end
+  local number = (kind == "int" or kind == "enum") and number_name(type) or kind == "float" and FLOATS[type.size]
+  if number then return number .. " " .. name end
+  return ("uint8_t %s[%d]"):format(name, type.size)
+end
+M.declare = declare
+
+--- tostring of a struct: luaprobe.pretty, which most runs do not need.
+function M.show(struct)
+  return require("luaprobe.pretty").text(struct)
+end
+
+return M

@@ -1,0 +1,237 @@
+--- Values as people read them: structs with their members' names, enumerators by name, `char` arrays as strings.
+-- @module luaprobe.pretty
+local ffi = require "ffi"
+local C = require "luaprobe.cdef"
+local layout = require "luaprobe.layout"
+local text = require "luaprobe.text"
+local value = require "luaprobe.value"
+
+local type_of = type
+
+local M = {}
+
+local DEPTH = 6     -- levels below the value itself
+local ELEMENTS = 64 -- of an array or a table
+local WIDTH = 100   -- columns; what fits stays on one line
+local byte_pointer = ffi.typeof "uint8_t *"
+
+-- What is being written: settings, and the tables that the current one is inside of.
+local Writer = {}
+Writer.__index = Writer
+
+local write
+
+-- "{ a, b }" on one line if it fits, otherwise one part on each.
+function Writer:block(head, parts)
+  if #parts == 0 then return head .. "{}" end
+  local line = ("%s{ %s }"):format(head, table.concat(parts, ", "))
+  if #line + 2 * self.level <= WIDTH and not line:find "\n" then return line end
+  local indent = ("  "):rep(self.level)
+  return ("%s{\n%s  %s,\n%s}"):format(head, indent, table.concat(parts, ",\n" .. indent .. "  "), indent)
+end
+
+function Writer:too_deep(head)
+  return self.level >= self.depth and head .. "{ … }"
+end
+
+local function quoted(string)
+  return '"' .. tostring(text.of(string)):gsub('"', '\\"') .. '"'
+end
+
+local function hexadecimal(number)
+  return number == 0 and "NULL" or ("0x%s"):format(bit.tohex(0ULL + number):gsub("^0+", ""))
+end
+
+local function digits(number)
+  return (tostring(number):gsub("U?LL$", ""))
+end
+
+-- ---- what BTF describes --------------------------------------------------------------------------------------------
+
+local described
+
+local function enumerator(type, number)
+  local name = type.names[value.key(number)]
+  return name and ("%s (%s)"):format(name, digits(number)) or digits(number)
+end
+
+local function scalar(types, address, type)
+  local read = value.read(types, address, type.id)
+  if type.kind == "enum" then return enumerator(type, read) end
+  if type.kind == "ptr" then return hexadecimal(read) end
+  if type_of(read) == "string" then return quoted(read) end
+  return digits(read)
+end
+
+local function elements(writer, types, address, type)
+  local parts, size = {}, types:get(type.of).size
+  for i = 0, math.min(type.count, ELEMENTS) - 1 do
+    parts[#parts + 1] = described(writer, types, address + i * size, type.of)
+  end
+  if type.count > ELEMENTS then parts[#parts + 1] = ("… %d more"):format(type.count - ELEMENTS) end
+  return writer:block("", parts)
+end
+
+local function bits(types, address, type, member)
+  local number = ffi.cast(types:pointer(type.id), address)[0][member.name]
+  local of = types:get(member.type_id)
+  return of.kind == "enum" and enumerator(of, number) or digits(number)
+end
+
+local function add_members(writer, types, address, type, parts)
+  for _, member in ipairs(type.members) do
+    local of = types:get(member.type_id)
+    if member.name == "" and of.members then
+      add_members(writer, types, address + member.offset, of, parts)
+    elseif member.bit_size then
+      parts[#parts + 1] = ("%s = %s"):format(member.name, bits(types, address, type, member))
+    else
+      parts[#parts + 1] = ("%s = %s"):format(member.name,
+        described(writer, types, address + member.offset, member.type_id))
+    end
+  end
+end
+
+-- The value of a BTF type at an address.
+function described(writer, types, address, id)
+  local type = types:get(id)
+  if type.kind == "array" and not value.is_char_array(types, type) then
+    return writer:too_deep "" or writer:inside(elements, types, address, type)
+  elseif type.members then
+    local head = writer.level == 0 and type.name ~= "" and ("%s %s "):format(type.kind, type.name) or ""
+    return writer:too_deep(head) or writer:inside(function(inner)
+      local parts = {}
+      add_members(inner, types, address, type, parts)
+      inner.level = inner.level - 1
+      local block = inner:block(head, parts)
+      inner.level = inner.level + 1
+      return block
+    end)
+  end
+  return scalar(types, address, type)
+end
+
+-- ---- what Lua has --------------------------------------------------------------------------------------------------
+
+local function by_kind_and_size(a, b)
+  local one, other = type_of(a), type_of(b)
+  if one ~= other then return one < other end
+  if one == "number" or one == "string" then return a < b end
+  return tostring(a) < tostring(b)
+end
+
+local function key_text(key)
+  if type_of(key) == "string" and key:find "^[%a_][%w_]*$" then return key .. " = " end
+  return ("[%s] = "):format(type_of(key) == "string" and quoted(key) or tostring(key))
+end
+
+local function entries(writer, list)
+  local parts, keys = {}, {}
+  for i = 1, math.min(#list, ELEMENTS) do parts[i] = write(writer, list[i]) end
+  if #list > ELEMENTS then parts[#parts + 1] = ("… %d more"):format(#list - ELEMENTS) end
+  for key in pairs(list) do
+    if type_of(key) ~= "number" or key < 1 or key > #list or key % 1 ~= 0 then keys[#keys + 1] = key end
+  end
+  table.sort(keys, by_kind_and_size)
+  for i = 1, math.min(#keys, ELEMENTS) do parts[#parts + 1] = key_text(keys[i]) .. write(writer, list[keys[i]]) end
+  if #keys > ELEMENTS then parts[#parts + 1] = ("… %d more"):format(#keys - ELEMENTS) end
+  return parts
+end
+
+function Writer:inside(make, ...)
+  self.level = self.level + 1
+  local result = make(self, ...)
+  self.level = self.level - 1
+  return result
+end
+
+local function from_table(writer, list)
+  local meta = getmetatable(list)
+  if meta and meta.__tostring then return tostring(list) end
+  if writer.seen[list] then return "{ itself }" end
+  if writer:too_deep "" then return writer:too_deep "" end
+  writer.seen[list] = true
+  local parts = writer:inside(entries, list)
+  writer.seen[list] = nil
+  return writer:block("", parts)
+end
+
+local function from_cdata(writer, cdata)
+  local type, address = M.describe(cdata)
+  if type then return described(writer, type.types, address, type.id) end
+  if ffi.istype("uint64_t", cdata) or ffi.istype("int64_t", cdata) then return digits(cdata) end
+  local parts = M.elements(cdata, ELEMENTS)
+  if type_of(parts) == "string" then return quoted(parts) end
+  if not parts then return tostring(cdata) end
+  for i, part in ipairs(parts) do parts[i] = write(writer, part) end
+  return writer:block("", parts)
+end
+
+function write(writer, any)
+  local kind = type_of(any)
+  if kind == "string" then return quoted(any) end
+  if kind == "table" then return from_table(writer, any) end
+  if kind == "cdata" then return from_cdata(writer, any) end
+  return tostring(any)
+end
+
+--- The BTF description of a struct, or of what a pointer to one points at.
+-- @treturn table|nil a description of luaprobe.types
+-- @treturn cdata|nil its address
+function M.describe(cdata)
+  local tag, reference = tostring(ffi.typeof(cdata)):match "^ctype<(%a+ [%w_]+) ?([&*]?)>$"
+  local type = tag and layout.described[tag]
+  if not type or reference == "*" and cdata == nil then return nil end
+  return type, ffi.cast(byte_pointer, cdata)
+end
+
+--- The elements of an array of FFI's as a list, or a string where they are characters.
+-- @treturn table|string|nil nil for what is no array
+function M.elements(cdata, most)
+  local element = tostring(ffi.typeof(cdata)):match "^ctype<(.-) ?%(?&?%)?%[%d*%]>$"
+  local size = ffi.sizeof(cdata)
+  if not element or not size then return nil end
+  if element == "char" then
+    local pointer = ffi.cast("const char *", cdata)
+    return ffi.string(pointer, C.lp_text_length(pointer, size))
+  end
+  local list, count = {}, size / ffi.sizeof(element)
+  for i = 0, math.min(count, most or count) - 1 do list[i + 1] = cdata[i] end
+  return list
+end
+
+--- Any value as text.
+-- @param any a struct out of an event or a map, a table, whatever Lua has
+-- @tparam[opt] table opts `depth`: how many levels below the value itself are shown (6)
+-- @treturn string
+function M.text(any, opts)
+  return write(setmetatable({ level = 0, depth = opts and opts.depth or DEPTH, seen = {} }, Writer), any)
+end
+
+--- Prints any value. Objects, programs and maps are described.
+-- @param any
+-- @tparam[opt] table opts see text
+function M.print(any, opts)
+  local describe = type_of(any) == "table" and getmetatable(any) and any.describe
+  io.stdout:write(describe and any:describe() or M.text(any, opts), "\n")
+end
+
+--- A struct or an array as a Lua table: members by name, anonymous ones in line; numbers and strings as luaprobe.value
+-- reads them. Tables are copied, with all that is in them.
+-- @param any
+-- @return a table, or what was given where there is nothing to take apart
+function M.totable(any)
+  if type_of(any) == "table" then
+    local copy = {}
+    for key, each in pairs(any) do copy[key] = M.totable(each) end
+    return copy
+  end
+  if type_of(any) ~= "cdata" then return any end
+  local type, address = M.describe(any)
+  if type then return value.read(type.types, address, type.id) end
+  local list = M.elements(any)
+  if type_of(list) == "table" then return M.totable(list) end
+  return list or value.integer(any)
+end
+
+return M
