@@ -2,8 +2,8 @@
 --
 --   build/luaprobe cmake/manual.lua OUT-DIRECTORY
 --
--- All of it comes from what the command line is parsed by: luaprobe.usage for luaprobe itself, and the argparse parser of
--- each built-in script, which runs no further than to its `:parse()`.
+-- All of it comes from what the command line is parsed by: luaprobe.usage for luaprobe itself, and the argparse parser
+-- of each built-in script, which runs no further than to its `:parse()`.
 local argparse = require "argparse"
 local cli = require "luaprobe.cli"
 local find = require "luaprobe.find"
@@ -24,7 +24,8 @@ for _, name in ipairs(names) do
   tools[name] = cli.describe(assert(loadstring((text:gsub("^#[^\n]*", "")), "=" .. name)))
 end
 
--- ---- completions: argparse makes them of one parser with a command for each script -----------------------------------
+-- ---- completions: argparse makes them of one parser with a command for each script
+-- -----------------------------------
 
 local root = argparse("luaprobe", usage.SUMMARY):add_help(false)
 for _, option in ipairs(usage.OPTIONS) do
@@ -51,7 +52,8 @@ local function zsh()
     [[": :{_alternative 'scripts:script:_luaprobe_cmds' 'files:file:_files'}"]])
 end
 
--- ---- the manual page -------------------------------------------------------------------------------------------------
+-- ---- the manual page
+-- -------------------------------------------------------------------------------------------------
 
 local function roff(text)
   return (text:gsub("\\", "\\e"):gsub("%-", "\\-"):gsub("^([.'])", "\\&%1"):gsub("\n([.'])", "\n\\&%1"))

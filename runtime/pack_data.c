@@ -37,7 +37,7 @@ static ssize_t decode_lines(const char *text, size_t length, uint8_t *out)
         ssize_t size = line > 0 && line <= LP_PACK_LINE ? lp_base64_decode(text, line, next) : -1;
 
         /* Only the last line may be short, or padded. */
-        if (size < 0 || (newline + 1 < end && size != LP_PACK_LINE / 4 * 3))
+        if (size < 0 || (newline + 1 < end && size != (ssize_t)LP_PACK_LINE / 4 * 3))
             return -1;
         next += size;
         text = newline + 1;
@@ -113,7 +113,7 @@ int lp_pack_encode(const void *data, size_t size, struct lp_bytes *out)
         error = lp_error_set(EFBIG, "read", "an object of %zu bytes is too large to be packed", size);
     else if (!packed || !text || !lines || compress2(packed, &packed_size, data, size, Z_BEST_COMPRESSION) != Z_OK)
         error = no_memory("pack");
-    if (error) {
+    if (error || !text || !lines) {
         free(lines);
     } else {
         lp_base64_encode(packed, packed_size, text);

@@ -13,8 +13,6 @@
 
 enum { OUTPUT_LIMIT = 1 << 20 }; /* bytes; what is more is thrown away */
 
-extern char **environ;
-
 /* Standard input is empty, standard output and error go to the pipe; everything else is closed on exec. */
 static int spawn(const char *const *words, int pipe_end, pid_t *pid)
 {

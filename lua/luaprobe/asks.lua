@@ -153,8 +153,8 @@ end
 -- @tparam string text Lua; it is compiled, not run
 -- @tparam string name for messages
 -- @treturn {table,…} `{name, lines, acts}`, sorted by name: "os.execute", "ffi", "require(socket)", "os[?]" where the
---   name is computed; `acts`: it can do something to the machine, or hide what does. nil and the reason when the text is
---   no Lua
+--   name is computed; `acts`: it can do something to the machine, or hide what does. nil and the reason when the text
+--   is no Lua
 function M.of(text, name)
   local chunk, reason = load((text:gsub("^#[^\n]*", "")), "@" .. name, "t")
   if not chunk then return nil, reason end

@@ -1,7 +1,8 @@
 --- What a script compiles and loads, found in its text without running it.
 --
--- Seen are calls with literal arguments through a name that `require "luaprobe"` was given to, or through a name for the
--- function itself: `lp.compile[[ … ]]`, `lp.compile([[ … ]], { name = "x" })`, `lp.load "name"`, `lp.open("name", …)`.
+-- Seen are calls with literal arguments through a name that `require "luaprobe"` was given to, or through a name for
+-- the function itself: `lp.compile[[ … ]]`, `lp.compile([[ … ]], { name = "x" })`, `lp.load "name"`, `lp.open("name",
+-- …)`.
 -- @module luaprobe.blocks
 local lexer = require "luaprobe.lexer"
 
@@ -9,7 +10,8 @@ local M = {}
 
 local CALLS = { compile = true, load = true, open = true }
 
--- A reader of literal expressions. Each function returns the value and the place behind it, or nil when it is no literal.
+-- A reader of literal expressions. Each function returns the value and the place behind it, or nil when it is no
+-- literal.
 local literal
 
 local function literal_table(tokens, i)
@@ -67,7 +69,8 @@ local function required(tokens, i)
   return i + (opened and 4 or 2)
 end
 
--- The call's name when the library is what stands at `i`: `lp.compile`, `require("luaprobe").compile`, or a name for it.
+-- The call's name when the library is what stands at `i`: `lp.compile`, `require("luaprobe").compile`, or a name for
+-- it.
 local function call_at(tokens, i, names)
   local token = tokens[i]
   if token.kind ~= "name" then return nil end
@@ -94,7 +97,8 @@ local function note_names(tokens, i, names)
   end
 end
 
--- The arguments of a call as literals: `first, rest`; nil when the first is none, `false` as rest when the second is none.
+-- The arguments of a call as literals: `first, rest`; nil when the first is none, `false` as rest when the second is
+-- none.
 local function arguments(tokens, i)
   local token = tokens[i]
   if not token then return nil end

@@ -96,7 +96,8 @@ local function compile_in(path, directory, job)
   if C.lp_object_strip(path .. "/block.o", path .. "/stripped.o") < 0 then
     return nil, output .. err.last().message:gsub((path .. "/"):gsub("%p", "%%%0"), "")
   end
-  return { bytes = assert(read(path .. "/stripped.o")), output = output, depends = read(path .. "/block.d"), path = path }
+  return { bytes = assert(read(path .. "/stripped.o")), output = output, depends = read(path .. "/block.d"),
+    path = path }
 end
 
 --- Compiles one program.

@@ -187,8 +187,9 @@ end
 --- Reads an object.
 -- @tparam string name for messages
 -- @tparam string bytes
--- @treturn table `name`, `size`, `sha256`, `programs` (`{name, section, kind, target}`), `maps` (`{name, type, key_size,
---   value_size, max_entries, memory}`), `memory` (bytes, of all full maps, about), `helpers` (`{name, since, changes,
+-- @treturn table `name`, `size`, `sha256`, `programs` (`{name, section, kind, target}`), `maps` (`{name, type,
+--   key_size, value_size, max_entries, memory}`), `memory` (bytes, of all full maps, about), `helpers` (`{name, since,
+--   changes,
 --   sections}`), `kernel_types` (`{name, fields}`), `externs`, `instructions`, `features` (`{name, since}`), `kernel`
 --   (the version that they imply)
 -- @raise error of stage "open"

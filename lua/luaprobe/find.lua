@@ -1,7 +1,7 @@
 --- Finding files: objects by name, and the script that is running.
 --
--- A name is looked for among what is packed in the script, beside it, in the directories of LUAPROBE_PATH, and inside the binary; never in the
--- current directory, since these scripts run as root wherever the user happens to stand.
+-- A name is looked for among what is packed in the script, beside it, in the directories of LUAPROBE_PATH, and inside
+-- the binary; never in the current directory, since these scripts run as root wherever the user happens to stand.
 -- @module luaprobe.find
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"

@@ -103,8 +103,8 @@ end
 --- Inspects a script or an object; nothing of it is executed.
 -- @tparam string what a path, the name of a built-in script, or "-" for a script on standard input
 -- @treturn table `file`, `kind` ("script", "object"), `size`, `sha256`, `packed`, `architectures` (packed ones),
---   `objects` (see luaprobe.facts; `arch`, `packed`, `packed_size`, `source_sha256`, `clang`, `flags`), `libraries` (see
---   luaprobe.asks), `kernel` (the version implied), `notes`
+--   `objects` (see luaprobe.facts; `arch`, `packed`, `packed_size`, `source_sha256`, `clang`, `flags`), `libraries`
+--   (see luaprobe.asks), `kernel` (the version implied), `notes`
 -- @raise error of stage "read", "open" or "compile"
 function M.of(what)
   local text, name, path = find.read_script(what, find.OBJECT_LIMIT)

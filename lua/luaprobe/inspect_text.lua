@@ -55,7 +55,9 @@ local function show_calls(object)
   local names, changing = {}, {}
   for i, helper in ipairs(object.helpers) do
     names[i] = helper.changes and helper.name .. " (!)" or helper.name
-    if helper.changes then changing[#changing + 1] = ("%s in %s"):format(helper.name, table.concat(helper.sections, ", ")) end
+    if helper.changes then
+      changing[#changing + 1] = ("%s in %s"):format(helper.name, table.concat(helper.sections, ", "))
+    end
   end
   if #names > 0 then wrap("helpers", names) end
   if #changing > 0 then wrap("CHANGES", changing) end
@@ -80,7 +82,8 @@ local function show_needs(object)
 end
 
 local function show_object(object)
-  local origin = object.packed and "packed for " .. object.arch or object.arch and "compiled for " .. object.arch or "object"
+  local origin = not object.arch and "object"
+    or (object.packed and "packed for %s" or "compiled for %s"):format(object.arch)
   say("%s (%s)", object.name, origin)
   show_programs(object)
   show_maps(object)

@@ -62,7 +62,8 @@ end
 -- @treturn {table,…} `{kind, text, value, line}`: kind is "name", "string", "number" or "symbol"; `value` that of a
 --   string or number; `line` where it begins, of a long string where what is in it begins
 function M.tokens(text)
-  local tokens, at, line_of = {}, (text:find("\n", text:sub(1, 1) == "#" and 1 or #text + 1) or 0) + 1, line_counter(text)
+  local tokens, line_of = {}, line_counter(text)
+  local at = text:sub(1, 1) == "#" and (text:find("\n", 1, true) or #text) + 1 or 1 -- #!/usr/bin/env luaprobe
   while true do
     at = text:find("%S", at)
     if not at then return tokens end

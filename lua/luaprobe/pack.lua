@@ -47,7 +47,8 @@ local function entry(item, arch, bytes, clang_version)
   }
 end
 
-local NOTE = "-- BPF objects, put here by `luaprobe pack`; `luaprobe inspect` shows them, `luaprobe unpack` takes them off.\n"
+local NOTE = "-- BPF objects, put here by `luaprobe pack`; `luaprobe inspect` shows them, `luaprobe unpack` takes "
+  .. "them off.\n"
 
 -- The whole: the script, the entries, and the hash of them.
 local function assemble(script, entries)
@@ -67,7 +68,8 @@ local function items_of_blocks(found, name, directory)
   local items = {}
   for i, block in ipairs(found) do
     if not block.text then
-      fail("%s:%d: what lp.compile is given here is not literal text and options, so it cannot be packed", name, block.line)
+      fail("%s:%d: what lp.compile is given here is not literal text and options, so it cannot be packed", name,
+        block.line)
     end
     local options = compile.options(block.text, block.options)
     items[i] = {
@@ -191,7 +193,9 @@ function M.pack(name, path, text, architectures)
     end
     names[item.name] = (item.source or "") .. (item.flags or "")
   end
-  if #entries == 0 then fail("%s: there is nothing to pack: it has no lp.compile and loads no object by a literal name", name) end
+  if #entries == 0 then
+    fail("%s: there is nothing to pack: it has no lp.compile and loads no object by a literal name", name)
+  end
   return assemble(script, entries), report
 end
 

@@ -69,7 +69,8 @@ local function for_here(self, matches, what)
   if others == "" then return nil end
   return nil, { code = "ENOENT", stage = "read",
     message = ("%s: %s is packed for %s, but not for this machine, which is %s"):format(self.name, what, others, HERE),
-    hint = ("pack it for both where clang is: luaprobe pack --arch %s,%s SCRIPT"):format((others:gsub(", ", ",")), HERE) }
+    hint = ("pack it for both where clang is: luaprobe pack --arch %s,%s SCRIPT"):format((others:gsub(", ", ",")),
+      HERE) }
 end
 
 --- The object of a name that lp.open or lp.load was given.

@@ -26,7 +26,9 @@ M.STATUS = "0 done, 1 the script or the kernel failed, 2 wrong usage."
 --- What `luaprobe --help` prints.
 function M.help()
   local lines = {}
-  for i, form in ipairs(M.FORMS) do lines[#lines + 1] = (i == 1 and "Usage: " or "       ") .. "luaprobe " .. form[1] end
+  for i, form in ipairs(M.FORMS) do
+    lines[#lines + 1] = (i == 1 and "Usage: " or "       ") .. "luaprobe " .. form[1]
+  end
   lines[#lines + 1] = ""
   lines[#lines + 1] = M.SUMMARY .. "\n"
   for _, form in ipairs(M.FORMS) do lines[#lines + 1] = form[2] .. "." end

@@ -1,9 +1,11 @@
 /*
- * pack_fuzz.c: libFuzzer on the trailer of packed scripts: any text is read or refused with a reason, within its bounds.
+ * pack_fuzz.c: libFuzzer on the trailer of packed scripts: any text is read or refused with a reason, within its
+ * bounds.
  *
  * The first byte says whether the input is a whole file, or the inside of a trailer whose marks and hash are right, so
- * that the hash does not keep the fuzzer from what is behind it. In the latter case a "sha256" line's value of 64 '0' is
- * not filled in: extracting then decompresses everything and refuses it for its hash, unless the corpus has a right one.
+ * that the hash does not keep the fuzzer from what is behind it. In the latter case a "sha256" line's value of 64 '0'
+ * is not filled in: extracting then decompresses everything and refuses it for its hash, unless the corpus has a right
+ * one.
  */
 #include <stdio.h>
 #include <stdlib.h>

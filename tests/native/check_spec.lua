@@ -25,7 +25,8 @@ describe("check", function()
     assert.is_truthy(says(helper.kernel_version() >= 5015 and "yes" or "NO", "links"), out)
     assert.is_truthy(says(helper.has_program "clang" and "yes" or "NO", "clang"), out)
     -- tests/native/probes_spec.lua finds the mechanism multi on just these.
-    assert.is_truthy(says(helper.has_kprobes() and helper.kernel_version() >= 6012 and "yes" or "NO", "kprobe.multi"), out)
+    local multi = helper.has_kprobes() and helper.kernel_version() >= 6012
+    assert.is_truthy(says(multi and "yes" or "NO", "kprobe.multi"), out)
     assert.is_truthy(says(helper.kernel_version() >= 6006 and "yes" or "NO", "uprobe.multi"), out)
     -- A mend for each lack.
     for lack in out:gmatch "\nNO [^\n]*\n([^\n]*)" do assert.is_truthy(lack:find "^ +%S", lack) end

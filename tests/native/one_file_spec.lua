@@ -1,5 +1,5 @@
--- One-file scripts where there is no compiler: run with nothing but luaprobe and libc, from a file, from standard input,
--- by their own name. In the guests (tests/vm) there is neither clang nor a header.
+-- One-file scripts where there is no compiler: run with nothing but luaprobe and libc, from a file, from standard
+-- input, by their own name. In the guests (tests/vm) there is neither clang nor a header.
 local helper = require "helper"
 
 if not helper.is_root() then
@@ -14,8 +14,8 @@ describe("a packed script", function()
   local directory, remove
   setup(function()
     directory, remove = helper.temporary_directory()
-    os.execute(("mkdir -p %s/root/tmp %s/root/proc %s/root/sys %s/bin; ln -s %s %s/bin/luaprobe"):format(directory, directory, directory,
-      directory, helper.absolute(helper.luaprobe), directory))
+    os.execute(("cd %s; mkdir -p root/tmp root/proc root/sys bin; ln -s %s bin/luaprobe"):format(directory,
+      helper.absolute(helper.luaprobe)))
     -- The binary and the libraries that it is linked with, the dynamic loader among them.
     os.execute(("cp %s %s/root/luaprobe; cp %s %s/root/tool.lua; cp %s %s/tool.lua; chmod +x %s/tool.lua"):format(
       helper.luaprobe, directory, SCRIPT, directory, SCRIPT, directory, directory))
@@ -28,8 +28,8 @@ describe("a packed script", function()
 
   -- A command in that root directory, with the kernel's own file systems, for as long as it runs.
   local function within(command)
-    return ("unshare -m sh -c 'mount -t proc proc %s/root/proc; mount -t sysfs sys %s/root/sys; exec chroot %s/root %s'")
-      :format(directory, directory, directory, command)
+    return ("unshare -m sh -c 'cd %s/root; mount -t proc proc proc; mount -t sysfs sys sys; exec chroot . %s'"):format(
+      directory, command)
   end
 
   -- Runs a command while programs are started; fails unless it shows them.
@@ -59,7 +59,7 @@ describe("a packed script", function()
   end)
 
   it("runs in a root directory that holds only these, from a file and from standard input", function()
-    assert.are.equal(1, select(3, helper.run(("chroot %s/root /bin/sh -c true 2>/dev/null || exit 1"):format(directory))))
+    assert.is_false(helper.exists(directory .. "/root/bin"))
     shows_programs(within "/luaprobe /tool.lua -c true")
     shows_programs(within("/luaprobe - -c true <" .. SCRIPT))
   end)
@@ -88,7 +88,7 @@ describe("a packed script", function()
 
   it("can be made of a built-in script without a compiler, and attaches what it carries", function()
     local path = directory .. "/opens.lua"
-    local _, err, status = helper.run(("LUAPROBE_CLANG=/nonexistent %s pack opensnoop -o %s"):format(helper.luaprobe, path))
+    local _, err, status = helper.run(("LUAPROBE_CLANG=/none %s pack opensnoop -o %s"):format(helper.luaprobe, path))
     assert.are.equal(0, status, err)
     local job = helper.start(helper.luaprobe .. " " .. path .. " -c cat")
     assert.is_true(helper.eventually(30, function() return job.out():find "PATH" end), job.err())

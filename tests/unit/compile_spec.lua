@@ -15,7 +15,7 @@ describe("the programs of a script", function()
     assert.are.equal("a@2", names "local lp = require('luaprobe')\nlp.compile 'a'")
     assert.are.equal("ab@1", names "local lp = require 'luaprobe' lp.compile('a' .. [[b]], { name = 'n' })")
     assert.are.equal("c@1", names 'require "luaprobe".compile [==[c]==]')
-    assert.are.equal("d@3 n:3", names "local l = require 'luaprobe'\nlocal c, x = 1, 2\nl.load(l.compile 'd') l.open 'n'")
+    assert.are.equal("d@3 n:3", names "local l = require 'luaprobe'\nlocal c = 1\nl.load(l.compile 'd') l.open 'n'")
     assert.are.equal("e@2", names "local lp = require 'luaprobe' local compile = lp.compile\ncompile 'e'")
     assert.are.equal("one:1 two:2", names "lp = require 'luaprobe' lp.load('one', { const = f() })\nlp.open('two')")
     assert.are.equal("f@2", names "#!/x 'y\nlocal lp = require 'luaprobe' lp.compile 'f'")
@@ -31,8 +31,8 @@ describe("the programs of a script", function()
 
   it("survive any text", function()
     math.randomseed(3)
-    local parts = { "lp.compile", "require", "'luaprobe'", "[[", "]]", "[=[", "--", "'", '"', "\\", "\n", "(", ")", "{", "}",
-      "=", ",", "..", "lp", "local", "1e", "]=]", "compile", "\0", "\255" }
+    local parts = { "lp.compile", "require", "'luaprobe'", "[[", "]]", "[=[", "--", "'", '"', "\\", "\n", "(", ")", "{",
+      "}", "=", ",", "..", "lp", "local", "1e", "]=]", "compile", "\0", "\255" }
     for _ = 1, 2000 do
       local text = {}
       for i = 1, math.random(30) do text[i] = parts[math.random(#parts)] end
@@ -56,7 +56,8 @@ describe("lp.compile", function()
 
   local function run(text, environment)
     helper.write(directory .. "/tool.lua", text)
-    return helper.run(("env XDG_CACHE_HOME=%s %s %s %s/tool.lua"):format(cache, environment or "", helper.luaprobe, directory))
+    return helper.run(("env XDG_CACHE_HOME=%s %s %s %s/tool.lua"):format(cache, environment or "", helper.luaprobe,
+      directory))
   end
 
   local function program(body, options, includes)
@@ -140,8 +141,8 @@ object:close()
 
   -- A clang that notes each compilation.
   local function counting()
-    helper.write(directory .. "/clang", ('#!/bin/sh\ncase "$*" in *block.c*) echo x >>%s/count;; esac\nexec clang "$@"\n')
-      :format(directory))
+    helper.write(directory .. "/clang",
+      ('#!/bin/sh\ncase "$*" in *block.c*) echo x >>%s/count;; esac\nexec clang "$@"\n'):format(directory))
     os.execute(("chmod +x %s/clang; : >%s/count"):format(directory, directory))
     return "LUAPROBE_CLANG=" .. directory .. "/clang", function()
       return select(2, helper.read(directory .. "/count"):gsub("x", ""))
@@ -174,14 +175,15 @@ object:close()
 
   it("keeps the cache private, whole under parallel runs, and leaves no temporary files", function()
     helper.write(directory .. "/tool.lua", program "return 0;")
-    local out, err = helper.run(("export XDG_CACHE_HOME=%s TMPDIR=%s; mkdir %s/tmp; export TMPDIR=%s/tmp; "
-      .. "for i in 1 2 3 4 5 6; do %s %s/tool.lua & done; wait; ls -A %s/tmp | wc -l"):format(cache, directory, directory,
-      directory, helper.luaprobe, directory, directory))
+    local out, err = helper.run((("export XDG_CACHE_HOME=DIR/cache TMPDIR=DIR/tmp; mkdir DIR/tmp; "
+      .. "for i in 1 2 3 4 5 6; do %s DIR/tool.lua & done; wait; ls -A DIR/tmp | wc -l"):format(helper.luaprobe)
+      :gsub("DIR", directory)))
     assert.are.equal("", err)
     assert.are.equal(("tool\t1\n"):rep(6) .. "0\n", out)
     assert.are.equal("700\n", (helper.run("stat -c %a " .. cache .. "/luaprobe")))
     assert.are.equal("", (helper.run(("find %s -type f -perm /077; find %s -name '*.new'"):format(cache, cache))))
-    assert.are.equal("2\n", (helper.run(("ls %s/luaprobe | wc -l"):format(cache)))) -- the object and its list of headers
+    -- The object and its list of headers.
+    assert.are.equal("2\n", (helper.run(("ls %s/luaprobe | wc -l"):format(cache))))
   end)
 
   local function refused(why)

@@ -34,8 +34,8 @@ describe("the completion of bash", function()
 
   local function complete(words, current)
     local code = ("source %sluaprobe.bash; COMP_WORDS=(luaprobe %s '%s'); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); "
-      .. "_luaprobe luaprobe '%s' \"${COMP_WORDS[COMP_CWORD - 1]}\"; printf '%%s\\n' \"${COMPREPLY[@]}\""):format(manual,
-      words, current, current)
+      .. "_luaprobe luaprobe '%s' \"${COMP_WORDS[COMP_CWORD - 1]}\"; printf '%%s\\n' "
+      .. "\"${COMPREPLY[@]}\""):format(manual, words, current, current)
     local out, err = helper.run("bash -c " .. helper.quote(code))
     assert.are.equal("", err)
     return " " .. out:gsub("\n", " ")
@@ -75,10 +75,12 @@ describe("cmake --install", function()
     local out, err, status = helper.run(("cmake --install %s --prefix %s/usr"):format(helper.build, directory))
     assert.are.equal(0, status, out .. err)
     for _, file in ipairs { "share/man/man1/luaprobe.1", "share/bash-completion/completions/luaprobe",
-      "share/zsh/vendor-completions/_luaprobe", "share/doc/luaprobe/copyright", "share/doc/luaprobe/examples/execs.lua" } do
+      "share/zsh/vendor-completions/_luaprobe", "share/doc/luaprobe/copyright",
+      "share/doc/luaprobe/examples/execs.lua" } do
       assert.is_true(helper.exists(directory .. "/usr/" .. file), file)
     end
-    out, _, status = helper.run(directory .. "/usr/bin/luaprobe --version")
+    out, err, status = helper.run(directory .. "/usr/bin/luaprobe --version")
+    assert.are.equal("", err)
     assert.are.equal(0, status)
     assert.is_truthy(out:find "^luaprobe ")
     remove()
