@@ -175,9 +175,9 @@ object:close()
 
   it("keeps the cache private, whole under parallel runs, and leaves no temporary files", function()
     helper.write(directory .. "/tool.lua", program "return 0;")
-    local out, err = helper.run((("export XDG_CACHE_HOME=DIR/cache TMPDIR=DIR/tmp; mkdir DIR/tmp; "
-      .. "for i in 1 2 3 4 5 6; do %s DIR/tool.lua & done; wait; ls -A DIR/tmp | wc -l"):format(helper.luaprobe)
-      :gsub("DIR", directory)))
+    local out, err = helper.run((("export XDG_CACHE_HOME=@/cache TMPDIR=@/tmp; mkdir @/tmp; "
+      .. "for i in 1 2 3 4 5 6; do %s @/tool.lua & done; wait; ls -A @/tmp | wc -l"):format(helper.luaprobe)
+      :gsub("@", directory)))
     assert.are.equal("", err)
     assert.are.equal(("tool\t1\n"):rep(6) .. "0\n", out)
     assert.are.equal("700\n", (helper.run("stat -c %a " .. cache .. "/luaprobe")))
