@@ -7,7 +7,7 @@ if not helper.is_root() then
   return
 end
 
-local SCRIPT = helper.fixtures .. "execs.lua" -- examples/execs.lua, packed by the build
+local SCRIPT = helper.absolute(helper.fixtures .. "execs.lua") -- examples/execs.lua, packed by the build
 
 describe("a packed script", function()
   helper.check_leaks(before_each, after_each)
@@ -81,7 +81,7 @@ describe("a packed script", function()
   end)
 
   it("without its objects says what is missing", function()
-    local _, err, status = helper.run(within "/luaprobe - <examples/execs.lua")
+    local _, err, status = helper.run(within "/luaprobe - <" .. helper.absolute "examples/execs.lua")
     assert.are.equal(1, status)
     assert.is_truthy(err:find("no clang here", 1, true) and err:find("luaprobe pack", 1, true), err)
   end)
