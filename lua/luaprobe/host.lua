@@ -38,6 +38,9 @@ local function parse(words)
     if word == "-e" then
       plan.code[#plan.code + 1] = words[i] or usage "-e needs the code to run"
       i = i + 1
+    elseif word == "--btf" then
+      plan.btf = words[i] or usage "--btf needs a file"
+      i = i + 1
     elseif FLAGS[word] then
       FLAGS[word](plan)
     else
@@ -74,6 +77,8 @@ end
 local function run(plan, words)
   if plan.show then return io.stdout:write(plan.show) end
   C.lp_error_verbose(plan.verbose or false)
+  local btf = plan.btf or os.getenv "LUAPROBE_BTF"
+  if btf and btf ~= "" then require("luaprobe.kernel").use(btf) end
   forget_current_directory()
   leftovers.sweep_quietly()
   local arg = set_arg(words, plan.script)

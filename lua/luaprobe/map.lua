@@ -31,10 +31,18 @@ local sources = {}
 
 function sources.object(self)
   C.lp_object_map(self.object.handle, self.index, raw_map)
+  -- libbpf forgets the types of maps that the kernel takes without them (queues, maps of maps).
+  raw_map.key_type, raw_map.value_type = self.key_type_id, self.value_type_id
 end
 
+-- libbpf forgets templates when it has made the maps.
 function sources.template(self)
-  C.lp_object_inner_map(self.object.handle, self.index, raw_map)
+  if C.lp_object_inner_map(self.object.handle, self.index, raw_map) then
+    self.own_info = self.own_info or ffi.new "struct lp_map" -- a field that there is from the beginning
+    ffi.copy(self.own_info, raw_map, ffi.sizeof(raw_map))
+  else
+    ffi.copy(raw_map, self.own_info, ffi.sizeof(raw_map))
+  end
 end
 
 function sources.alone(self)
@@ -233,6 +241,8 @@ function M.all(object)
       index = #maps,
       types = object.types,
       name = name,
+      key_type_id = raw_map.key_type,
+      value_type_id = raw_map.value_type,
       datasec = raw_map.datasec ~= nil and ffi.string(raw_map.datasec) or nil,
     }, is_pair(object, name) and map_kinds.counts or map_kinds.of(raw_map.type), raw_map.type)
     maps[#maps + 1] = map
@@ -243,9 +253,14 @@ end
 
 --- The template of a map of maps, which can be changed before load; nil when it has none.
 function Map:template()
+  local known = rawget(self, "known_template")
+  if known then return known end
   if self.source ~= "object" or not C.lp_object_inner_map(self.object.handle, self.index, raw_map) then return nil end
-  return new({ object = self.object, source = "template", index = self.index, types = self.types,
-    name = self.name .. ".inner" }, map_kinds.of(raw_map.type), raw_map.type)
+  known = new({ object = self.object, source = "template", index = self.index, types = self.types,
+    name = self.name .. ".inner", own_info = false }, map_kinds.of(raw_map.type), raw_map.type)
+  known:info()
+  rawset(self, "known_template", known)
+  return known
 end
 
 -- What stands in the place of the object of a map that has none.

@@ -24,6 +24,7 @@ end
 function Object:load()
   self:check_open()
   if self.loaded then err.misuse("object %s is loaded already", self.name) end
+  for _, map in ipairs(self.maps) do map:template() end -- which libbpf forgets
   require("luaprobe.pins").check(self)
   local filter = self.maps.lp_filter_cgroup -- of filter.bpf.h
   if filter then require("luaprobe.cgroup").prepare(filter) end

@@ -15,7 +15,8 @@ M.FORMS = {
 --- The options: names, what the value is called, what it does.
 M.OPTIONS = {
   { "-e", "CODE", "run CODE before SCRIPT; may be given more than once" },
-  { "-v", nil, "show what libbpf does, on standard error" },
+  { "--btf", "FILE", "take the kernel's types from FILE, where the kernel ships none (or LUAPROBE_BTF=FILE)" },
+  { "-v", nil, "show what libbpf does, and what checking the programs took, on standard error" },
   { "--traceback", nil, "with an error, show the Lua traceback and the verifier's whole log" },
   { "-h, --help", nil, "show this" },
   { "--version", nil, "show the versions of luaprobe, LuaJIT, libbpf and the kernel" },

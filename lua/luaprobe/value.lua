@@ -17,6 +17,7 @@ local type_of = type -- `type` is a BTF type's description below
 local M = {}
 
 local EXACT = 2 ^ 53 -- integers beyond it have gaps in a double
+M.EXACT = EXACT
 local uint8_pointer = ffi.typeof "uint8_t *"
 
 --- An integer as Lua wants it: a number where a double holds it exactly, the cdata itself otherwise.
