@@ -75,6 +75,7 @@ int lp_process_run(const char *const *words, struct lp_bytes *output, int *statu
     output->data = text;
     output->size = read_output(ends[0], text);
     close(ends[0]);
+    *status = 0;
     while (waitpid(pid, status, 0) < 0 && errno == EINTR)
         ;
     *status = WIFEXITED(*status) ? WEXITSTATUS(*status) : 128 + WTERMSIG(*status);

@@ -71,7 +71,7 @@ function M.script(what)
   local content, name, path = find.read_script(what)
   local source = packed.open(name, content)
   local list = {}
-  for _, item in ipairs(objects_of(source, name, path, source and source.script or content)) do
+  for _, item in ipairs(objects_of(source, name, path, pack.bare(name, content))) do
     local opened = object.open(item)
     local count = #opened.programs
     opened:close()

@@ -6,6 +6,7 @@ local err = require "luaprobe.error"
 
 local M = {}
 
+local SIGINT, SIGTERM = 2, 15
 local NEWEST, OLDEST = 30, 10 -- versions whose names are tried: clang-19
 
 --- The processors that objects are made for: what clang and the headers of libbpf call them.
@@ -24,7 +25,7 @@ local function run(words)
   if C.lp_process_run(array, output, status) < 0 then return nil, err.last() end
   local text = ffi.string(output.data, output.size)
   C.lp_bytes_free(output)
-  return text, status[0]
+  return (text:gsub("[%z\1-\8\11-\31\127]", "?")), status[0] -- a text can make clang print what drives a terminal
 end
 
 local found -- `{path, version}`, false when there is none
@@ -110,8 +111,15 @@ function M.compile(job)
   local buffer = ffi.new "char[4096]"
   local directory = err.check(C.lp_directory_make_temporary(buffer, 4096))
   local path = ffi.string(buffer)
+  -- Ctrl-C ends clang, and then this, but not before the directory is gone.
+  local caught = C.lp_stop_catch()
   local ok, result, output = pcall(compile_in, path, directory, job)
+  local signal = C.lp_stop_pending()
   C.lp_directory_remove(path, directory)
+  if caught then C.lp_stop_release() end
+  if signal == SIGINT or signal == SIGTERM then
+    err.raise { code = "EINTR", stage = "compile", where = false, message = "compiling was interrupted" }
+  end
   if not ok then error(result, 0) end
   return result, output
 end

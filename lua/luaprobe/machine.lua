@@ -106,7 +106,7 @@ local function kind(call, number, since)
   end
 end
 look("ring buffer", kind(C.lp_machine_map_type, RINGBUF, "5.8"))
-look("fentry, tp_btf", kind(C.lp_machine_program_type, TRACING, "5.5, and needs BTF"))
+look("fentry", kind(C.lp_machine_program_type, TRACING, "5.5, and needs BTF and CONFIG_FUNCTION_TRACER"))
 
 look("links", function()
   local there = C.lp_kernel_at_least(5, 15)

@@ -161,8 +161,9 @@ function M.bytes(item, arch)
     hint = item.block and "apt install clang libbpf-dev linux-libc-dev" or "put its .bpf.c beside the script" }
 end
 
--- The script's own text, behind whatever was packed before.
-local function bare(name, text)
+--- The script's own text, without what is packed in it; it must be Lua.
+-- @raise error of stage "pack" or "read"
+function M.bare(name, text)
   if text:sub(1, 3) == "\27LJ" then fail("%s: is bytecode, not text", name) end
   local pack = packed.open(name, text)
   local script = pack and pack.script or text
@@ -180,7 +181,7 @@ end
 -- @treturn {table,…} `{name, arch, size, text_size}` of each
 -- @raise error of stage "pack", "compile" or "read"
 function M.pack(name, path, text, architectures)
-  local script = bare(name, text)
+  local script = M.bare(name, text)
   local entries, report, names = {}, {}, {}
   for _, item in ipairs(M.items(name, path, script)) do
     if names[item.name] and names[item.name] ~= (item.source or "") .. (item.flags or "") then
