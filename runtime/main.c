@@ -131,10 +131,10 @@ int main(int argc, char **argv)
     }
     luaL_openlibs(lua);
     add_loader(lua);
-    if (push_host(lua, argc, argv) == 0 && lua_pcall(lua, 1, 1, 0) == 0)
+    if (push_host(lua, argc, argv) == 0 && lua_pcall(lua, 1, 1, 0) == 0 && lua_isnumber(lua, -1))
         status = (int)lua_tointeger(lua, -1);
     else
-        fprintf(stderr, "luaprobe: %s\n", lua_tostring(lua, -1));
+        fprintf(stderr, "luaprobe: %s\n", lua_isstring(lua, -1) ? lua_tostring(lua, -1) : "the host failed");
     /* Runs the finalizers: whatever is still attached is detached here. */
     lua_close(lua);
     return status;

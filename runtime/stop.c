@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stddef.h>
 
+#include "fatal.h"
 #include "luaprobe.h"
 #include "stop.h"
 
@@ -17,8 +18,9 @@ static bool caught;
 static void remember(int signal)
 {
     pending = signal;
-    /* The other one too takes its default action from now on. */
-    (void)sigaction(signal == SIGINT ? SIGTERM : SIGINT, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    /* Both take their default action from now on. */
+    lp_fatal_default(SIGINT);
+    lp_fatal_default(SIGTERM);
 }
 
 /*
@@ -57,6 +59,6 @@ void lp_stop_release(void)
     if (!caught)
         return;
     caught = false;
-    (void)sigaction(SIGINT, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
-    (void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    lp_fatal_default(SIGINT);
+    lp_fatal_default(SIGTERM);
 }

@@ -3,10 +3,11 @@
 -- Built on lua-argparse. The help text is the tool's manual, so give it a description worth reading and examples.
 -- @module luaprobe.cli
 local argparse = require "argparse"
+local accounts = require "luaprobe.accounts"
 local C = require "luaprobe.cdef"
 local columns = require "luaprobe.columns"
 local err = require "luaprobe.error"
-local events = require "luaprobe.events"
+local limits = require "luaprobe.limits"
 local options = require "luaprobe.options"
 
 local M = {}
@@ -76,6 +77,13 @@ local function mechanism(text)
   return nil, ("'%s' is not a mechanism: auto, link, perf, legacy or multi"):format(text)
 end
 
+local BUFFERS = { ring = true, perf = true }
+
+local function buffer(text)
+  if BUFFERS[text] then return text end
+  return nil, ("'%s' is not a kind of buffer: ring or perf"):format(text)
+end
+
 local function add_standard_options(parser)
   parser:option("-p --pid", "Only this process."):argname "PID":convert(process_id)
   parser:option("-t --tid", "Only this thread."):argname "TID":convert(process_id)
@@ -91,6 +99,9 @@ local function add_standard_options(parser)
     .. "strings.")
   parser:option("--attach", "Attach by this mechanism: auto, link, perf, legacy or multi."):argname "MECHANISM"
     :convert(mechanism)
+  parser:option("--buffer", "Send events through this kind of buffer: ring or perf."):argname "KIND":convert(buffer)
+  parser:flag("--stats", "Tell at the end what was delivered, lost and missed.")
+  parser:flag("--strict", "Exit with status 3 if anything was lost or missed.")
 end
 
 --- Adds a flag of the tool: `:flag("-x --failed", "Show only what failed.")`.
@@ -152,9 +163,13 @@ function Cli:parse(words)
     args.filter.cgroup = true
     require("luaprobe.cgroup").set(args.cgroup)
   end
-  if args.json then columns.set_json() end
-  if args.duration then events.set_duration(args.duration) end
+  if args.json and self.tracing then columns.set_json() end
+  if args.duration then limits.set_duration(args.duration) end
   if args.attach then options.set_default_mechanism(args.attach) end
+  if args.buffer then require("luaprobe.event_map").set_default_kind(args.buffer) end
+  for _, what in ipairs { "stats", "strict", "json" } do
+    if args[what] and self.tracing then accounts.want(what) end
+  end
   return args
 end
 
@@ -174,8 +189,9 @@ function M.new(name, description, opts)
     io.stdout:write(parser:get_help(), "\n")
     os.exit(0, true)
   end)
-  if not opts or opts.tracing ~= false then add_standard_options(parser) end
-  return setmetatable({ parser = parser }, Cli)
+  local tracing = not opts or opts.tracing ~= false
+  if tracing then add_standard_options(parser) end
+  return setmetatable({ parser = parser, tracing = tracing }, Cli)
 end
 
 return M

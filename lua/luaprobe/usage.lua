@@ -22,7 +22,8 @@ M.OPTIONS = {
   { "--version", nil, "show the versions of luaprobe, LuaJIT, libbpf and the kernel" },
 }
 
-M.STATUS = "0 done, 1 the script or the kernel failed, 2 wrong usage."
+M.STATUS = "0 done, 1 the script or the kernel failed, 2 wrong usage, 3 something was lost or missed and the\n"
+  .. "script was run with --strict."
 
 --- What `luaprobe --help` prints.
 function M.help()
