@@ -203,6 +203,6 @@ assert {'name': 'calls', 'type': 'hash', 'key_size': 4, 'value_size': 16, 'max_e
     [m for m in one['maps'] if m['name'] == 'calls'][0].items()
 print(one['name'], one['kernel'], len(one['programs']))
 ]], text)
-    assert.is_truthy(out:find "^opensnoop 5%.%d+ %d\n$", out)
+    assert.is_truthy(out:find "^opensnoop 5%.%d+ %d+\n$", out)
   end)
 end)
