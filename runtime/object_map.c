@@ -100,3 +100,10 @@ int lp_object_change_map(struct lp_object *object, int i, const struct lp_map_ch
         return lp_error_from_libbpf(-error, "open", object->name);
     return 0;
 }
+
+int lp_object_without_map(struct lp_object *object, int i)
+{
+    int error = bpf_map__set_autocreate(lp_object_map_at(object, i), false);
+
+    return error ? lp_error_from_libbpf(-error, "load", object->name) : 0;
+}

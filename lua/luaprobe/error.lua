@@ -32,9 +32,10 @@ local function caller()
 end
 
 --- Raises a structured error.
--- @tparam table fields `{code = "ENOENT", stage = "attach", message = "…", hint = "…"}`; hint and code may be missing
+-- @tparam table fields `{code = "ENOENT", stage = "attach", message = "…", hint = "…"}`; hint and code may be missing;
+--   `where = false` when the message says the place itself
 function M.raise(fields)
-  fields.where = fields.where or caller()
+  if fields.where == nil then fields.where = caller() end
   error(setmetatable(fields, Error), 0)
 end
 

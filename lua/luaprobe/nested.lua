@@ -29,7 +29,9 @@ end
 -- @param template a luaprobe.map
 -- @tparam cdata to struct lp_map_change
 function M.change(template, to)
-  if to.pin ~= nil or to.inner_fd >= 0 then err.misuse("map %s: a template has neither pin nor inner", template.name) end
+  if to.pin ~= nil or to.inner_fd >= 0 then
+    err.misuse("map %s: a template has neither pin nor inner", template.name)
+  end
   local info = template.own_info
   if to.max_entries > 0 then info.max_entries = to.max_entries end
   if to.value_size > 0 then info.value_size, info.value_type = to.value_size, 0 end

@@ -20,7 +20,7 @@ function Object:check_open()
   if not self.handle then err.misuse("object %s is closed", self.name) end
 end
 
--- What maps of particular kinds need before load; most objects have none of them. Returns descriptors to close after it.
+-- What maps of particular kinds need before load; most objects have none of them. Returns descriptors to close then.
 local function prepare_maps(self)
   local has_pins, has_maps_of_maps = false, false
   for _, map in ipairs(self.maps) do
@@ -38,9 +38,12 @@ function Object:load()
   if self.loaded then err.misuse("object %s is loaded already", self.name) end
   for _, map in ipairs(self.maps) do event_map.configure(map) end
   local templates = prepare_maps(self)
+  local filter = self.maps.lp_filter_cgroup -- of filter.bpf.h
+  if filter then require("luaprobe.cgroup").prepare(filter) end
   local code = C.lp_object_load(self.handle)
   for _, descriptor in ipairs(templates) do C.lp_fd_close(descriptor) end
   err.check(code)
+  if filter then require("luaprobe.cgroup").enter(filter) end
   self.loaded = true
 end
 

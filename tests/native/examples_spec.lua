@@ -27,6 +27,19 @@ describe("the example", function()
   end)
 end)
 
+describe("the example execs", function()
+  helper.check_leaks(before_each, after_each)
+
+  it("shows programs that are started, also as JSON", function()
+    -- Where there is no clang, as the build has packed it.
+    local path = helper.has_program "clang" and "examples/execs.lua" or helper.fixtures .. "execs.lua"
+    local out = run(path, "-c cat -T")
+    assert.is_truthy(out:find "^TIME            PID     UID     COMM\n%d%d:%d%d:%d%d%.%d+ +%d+ +0 +cat\n", out)
+    out = run(path, "-c cat --json")
+    assert.is_truthy(out:find '^{"pid":%d+,"uid":0,"comm":"cat"}\n', out)
+  end)
+end)
+
 describe("the README", function()
   helper.check_leaks(before_each, after_each)
   require("luaprobe.cdef").lp_stats_enable() -- which keeps a descriptor as long as the process lives
