@@ -307,6 +307,8 @@ int lp_map_describe(int fd, struct lp_map *out, char *name, size_t name_size);
 struct lp_btf *lp_map_btf(int fd);
 int lp_map_pin(int fd, const char *path);
 int lp_map_unpin(const char *path);
+/* Whether a path, or the nearest directory above it that there is, lies in a BPF file system. */
+bool lp_path_is_bpffs(const char *path);
 void lp_fd_close(int fd);
 
 /* What the keys of task, inode and cgroup storage are: descriptors. */

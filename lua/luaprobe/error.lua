@@ -67,6 +67,11 @@ function M.misuse(format, ...)
   error((where and where .. ": " or "") .. format:format(...), 0)
 end
 
+--- Whether a value is a text that C can take for a path: without a NUL, and no longer than the kernel's PATH_MAX.
+function M.is_path(value)
+  return type(value) == "string" and value ~= "" and #value < 4096 and not value:find "%z"
+end
+
 --- Whether a caught value is a structured error.
 function M.is(value)
   return getmetatable(value) == Error
