@@ -91,6 +91,25 @@ function M.object(what)
       .. "give a path with a slash for a file elsewhere: ./%s"):format(file, file) }
 end
 
+-- A script that comes from a pipe: luaprobe <(generate). A FIFO of another name is refused: it could be waited for without
+-- an end.
+local function read_pipe(path, limit)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read(limit + 1) or ""
+  file:close()
+  if #text <= limit then return text end
+  err.raise { code = "EFBIG", stage = "read",
+    message = ("%s: has more than the %d bytes that a script may have"):format(path, limit) }
+end
+
+local function read_file_or_pipe(path, limit)
+  local ok, text = pcall(read, path, limit)
+  if ok then return text end
+  local is_pipe = path:find "^/dev/fd/%d+$" or path:find "^/proc/self/fd/%d+$"
+  if is_pipe and err.is(text) and text.message:find("is a FIFO", 1, true) then return read_pipe(path, limit) end
+  error(text, 0)
+end
+
 --- Finds a script.
 -- @tparam string what the name of a built-in one ("opensnoop"), or a path
 -- @tparam[opt] number limit how many bytes it may have
@@ -101,7 +120,7 @@ end
 function M.script(what, limit)
   local builtin = not what:find("/", 1, true) and embedded("scripts/" .. what .. ".lua")
   if builtin then return ffi.string(builtin.data, builtin.size), what .. ".lua" end
-  local ok, text = pcall(read, what, limit or M.SCRIPT_LIMIT)
+  local ok, text = pcall(read_file_or_pipe, what, limit or M.SCRIPT_LIMIT)
   if ok then return text, what, what end
   if err.is(text) and text.code == "ENOENT" then
     text.where, text.message = nil, ("there is no script '%s'"):format(what)
