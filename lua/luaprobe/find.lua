@@ -91,8 +91,8 @@ function M.object(what)
       .. "give a path with a slash for a file elsewhere: ./%s"):format(file, file) }
 end
 
--- A script that comes from a pipe: luaprobe <(generate). A FIFO of another name is refused: it could be waited for without
--- an end.
+-- A script that comes from a pipe: luaprobe <(generate). A FIFO of another name is refused: it could be waited for
+-- without an end.
 local function read_pipe(path, limit)
   local file = assert(io.open(path, "rb"))
   local text = file:read(limit + 1) or ""
