@@ -373,8 +373,8 @@ struct lp_binary;
 struct lp_binary *lp_binary_open(const char *path);
 void lp_binary_close(struct lp_binary *binary);
 /*
- * The offset in the file of the instruction `within` bytes behind a function's start: from .symtab, .dynsym and the debug file of its build-id; "name@VERSION" is one
- * version of it, "name" the default one.
+ * The offset in the file of the instruction `within` bytes behind a function's start: from .symtab, .dynsym and the
+ * debug file of its build-id; "name@VERSION" is one version of it, "name" the default one.
  */
 int lp_binary_resolve(struct lp_binary *binary, const char *symbol, uint64_t within, uint64_t *offset);
 /* Whether an offset in the file is one of instructions: 0, or why not. */

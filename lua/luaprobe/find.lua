@@ -73,6 +73,23 @@ function M.object(what)
       .. "give a path with a slash for a file elsewhere: ./%s"):format(file, file) }
 end
 
+-- A script that comes from a pipe: luaprobe <(generate).
+local function read_pipe(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read(SCRIPT_LIMIT + 1) or ""
+  file:close()
+  if #text <= SCRIPT_LIMIT then return text end
+  err.raise { code = "EFBIG", stage = "read",
+    message = ("%s: has more than the %d bytes that a script may have"):format(path, SCRIPT_LIMIT) }
+end
+
+local function read_file_or_pipe(path)
+  local ok, text = pcall(read, path, SCRIPT_LIMIT)
+  if ok then return text end
+  if err.is(text) and text.message:find("is a FIFO", 1, true) then return read_pipe(path) end
+  error(text, 0)
+end
+
 --- Finds a script.
 -- @tparam string what the name of a built-in one ("opensnoop"), or a path
 -- @treturn string its text
@@ -82,7 +99,7 @@ end
 function M.script(what)
   local builtin = not what:find("/", 1, true) and embedded("scripts/" .. what .. ".lua")
   if builtin then return ffi.string(builtin.data, builtin.size), what .. ".lua" end
-  local ok, text = pcall(read, what, SCRIPT_LIMIT)
+  local ok, text = pcall(read_file_or_pipe, what)
   if ok then return text, what, what end
   if err.is(text) and text.code == "ENOENT" then
     text.where, text.message = nil, ("there is no script '%s'"):format(what)

@@ -82,7 +82,7 @@ local function check_integer(type, value, path)
   if value < least or value > most then
     misfit(path, "%.0f does not fit: it takes %.0f to %.0f", value, least, most)
   elseif math.abs(value) > EXACT then
-    misfit(path, "%.0f may not be the number that was written, since numbers beyond 2^53 have gaps: write it as %s", value,
+    misfit(path, "%.0f may not be what was written, since numbers beyond 2^53 have gaps: write it as %s", value,
       type.signed and "-123LL or 123LL" or "123ULL")
   end
   return value

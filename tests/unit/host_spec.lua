@@ -66,6 +66,17 @@ describe("luaprobe", function()
     assert.are.same({ "luaprobe: not enough memory\n", 1 }, { err, status })
   end)
 
+  it("runs a script that comes from a pipe, of bounded size", function()
+    os.execute(("mkfifo %s/pipe"):format(directory))
+    local function through_pipe(producer)
+      return run(("%s/pipe & %s >%s/pipe; wait $!"):format(directory, producer, directory))
+    end
+    assert.are.equal("9\n", (through_pipe "echo 'print(9)'"))
+    local _, err = through_pipe "head -c 17000000 /dev/zero"
+    assert.is_truthy(err:find("a script may have", 1, true), err)
+    os.remove(directory .. "/pipe")
+  end)
+
   it("runs code, standard input and files, in this order", function()
     assert.are.equal("12\n", (run "-e 'a = 1' -e 'print(a .. 2)'"))
     assert.are.equal("5\n", (run "- <<'END'\nprint(5)\nEND"))
