@@ -11,6 +11,7 @@ local err = require "luaprobe.error"
 local M = {}
 
 local byte_pointer = ffi.typeof "uint8_t *"
+local LONGEST = 65536 -- bytes of an array without a length: records are never longer
 local serial = 0 -- makes the tags unique
 local tags = {} -- of structs that were declared, by their signature: the same struct of two objects is one FFI type
 
@@ -102,7 +103,8 @@ local function fields_beyond_ffi(types, type)
       found[name] = { bit_offset = field.bit_offset, bit_size = field.bit_size, signed = of.signed, bool = of.bool }
     elseif is_beyond_ffi(types, type, field, field.inner) then
       found = found or {}
-      found[name] = { offset = field.offset, pointer = M.typeof(types, of.of, "*") }
+      local count = math.max(1, math.floor(LONGEST / math.max(1, types:get(of.of).size)))
+      found[name] = { offset = field.offset, pointer = M.typeof(types, of.of, ("(*)[%d]"):format(count)) }
     end
   end
   return found
@@ -122,7 +124,7 @@ local function accessors(tag, fields)
       no_member(tag, name)
     end
     local bytes = ffi.cast(byte_pointer, self)
-    if field.pointer then return ffi.cast(field.pointer, bytes + field.offset) end
+    if field.pointer then return ffi.cast(field.pointer, bytes + field.offset)[0] end
     local number = bitfield.read(bytes, field)
     if field.bool then return number ~= 0 end
     return number

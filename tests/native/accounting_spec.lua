@@ -82,10 +82,13 @@ describe("accounting", function()
           last, seen[i] = number, seen[i] + 1
         end)
       end
-      lp.every(0.001, function()
+      local timer
+      timer = lp.every(0.001, function()
         for _ = 1, 100 do helper.getpgid(0) end
         calls = calls - 100
-        if calls <= 0 then lp.after(0.3, lp.stop) calls = 1e9 end
+        if calls > 0 then return end
+        timer.stop() -- what it sent shall be delivered before the loop ends
+        lp.after(0.3, lp.stop)
       end)
       lp.run { timeout = 60 }
       local sent = object.data.sent_lower

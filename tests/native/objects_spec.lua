@@ -45,6 +45,9 @@ local function size(set)
   return count
 end
 
+-- What luaprobe loads and libbpf does not: a ring buffer with a value type, which kernels refuse. luaprobe leaves it out.
+local MORE = { ["foreign.bpf.o"] = true }
+
 describe("what libbpf loads, luaprobe loads:", function()
   helper.check_leaks(before_each, after_each)
 
@@ -54,7 +57,7 @@ describe("what libbpf loads, luaprobe loads:", function()
     for _, path in ipairs(difference(paths, theirs, ours)) do print("# refused: " .. path .. ": " .. reasons[path]) end
     print(("# %d of %d %s load on this kernel"):format(size(theirs), #paths, what))
     assert.are.same({}, difference(paths, theirs, ours), "luaprobe refuses them")
-    assert.are.same({}, difference(paths, ours, theirs), "libbpf refuses them")
+    for _, path in ipairs(difference(paths, ours, theirs)) do assert.is_truthy(MORE[path:match "[^/]*$"], path) end
     return theirs
   end
 
