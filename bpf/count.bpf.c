@@ -12,6 +12,16 @@ struct {
     __type(value, __u64);
 } counts SEC(".maps");
 
+/* Which function a call is of, for its return, on kernels before 5.15. */
+const volatile _Bool recall_function = 0;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 10240);
+    __type(key, struct frame);
+    __type(value, __u64);
+} functions SEC(".maps");
+
 static __always_inline void add_one(const struct key *key)
 {
     __u64 *count = bpf_map_lookup_elem(&counts, key);
@@ -33,7 +43,7 @@ static __always_inline int hit(void *ctx, __u64 *sources, struct frame *frame, c
 {
     struct key key = {};
 
-    lp_identify(sources, frame, comm);
+    lp_identify(ctx, sources, frame, comm);
     if (!lp_filter_matches() || !lp_conditions_hold(sources, 0))
         return 0;
     lp_key(ctx, sources, &key);
@@ -53,6 +63,32 @@ int on_entry(lp_regs *ctx)
     return hit(ctx, sources, &frame, comm);
 }
 
+SEC("kprobe")
+int remember_function(lp_regs *ctx)
+{
+    __u64 sources[LP_SOURCES] = {};
+    struct frame frame = {.tid = (__u32)bpf_get_current_pid_tgid()};
+
+    lp_at_entry(ctx, sources, &frame);
+    if (bpf_map_update_elem(&functions, &frame, &sources[LP_FUNCTION], BPF_ANY))
+        __sync_fetch_and_add(&unjoined, 1);
+    return 0;
+}
+
+/* False for a call that was under way when the entry was attached. */
+static __always_inline _Bool recall(__u64 *sources, struct frame *frame)
+{
+    __u64 *function;
+
+    frame->tid = (__u32)bpf_get_current_pid_tgid();
+    function = bpf_map_lookup_elem(&functions, frame);
+    if (!function)
+        return 0;
+    sources[LP_FUNCTION] = *function;
+    bpf_map_delete_elem(&functions, frame);
+    return 1;
+}
+
 SEC("kretprobe")
 int on_return(lp_regs *ctx)
 {
@@ -62,6 +98,8 @@ int on_return(lp_regs *ctx)
 
     bpf_get_current_comm(comm, sizeof(comm));
     lp_at_return(ctx, sources, &frame);
+    if (recall_function && !recall(sources, &frame))
+        return 0;
     return hit(ctx, sources, &frame, comm);
 }
 

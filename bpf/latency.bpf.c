@@ -46,7 +46,7 @@ static __always_inline int enter(void *ctx, __u64 *sources, struct frame *frame,
 {
     struct start start = {};
 
-    lp_identify(sources, frame, comm);
+    lp_identify(ctx, sources, frame, comm);
     if (!lp_filter_matches() || !lp_conditions_hold(sources, 0))
         return 0;
     if (!by.at_return)
@@ -106,7 +106,7 @@ static __always_inline int leave(void *ctx, __u64 *sources, struct frame *frame,
     struct start *start;
     struct key key;
 
-    lp_identify(sources, frame, comm);
+    lp_identify(ctx, sources, frame, comm);
     start = bpf_map_lookup_elem(&starts, frame);
     if (!start)
         return 0;

@@ -93,6 +93,22 @@ static __always_inline void fetch_fields(struct event *event, const __u64 *sourc
     }
 }
 
+/*
+ * At the entry a page of user space may not be in memory yet, which a probe cannot wait for; the kernel has read it
+ * since.
+ */
+static __always_inline void read_again(struct event *event)
+{
+    for (int i = 0; i < FIELDS; i++) {
+        if (!fields[i].used)
+            break;
+        if (fields[i].form != LP_USER_TEXT || fields[i].at_return || !(event->failed & 1U << i))
+            continue;
+        event->failed &= ~(1U << i);
+        fetch_text(event, i, event->values[i]);
+    }
+}
+
 static __always_inline void send(void *ctx, struct event *event)
 {
     __u32 size = sizeof(*event) + (texts & 15) * LP_TEXT_SIZE;
@@ -110,7 +126,7 @@ static __always_inline struct event *begin(void *ctx, __u64 *sources, struct fra
     if (!event || !lp_filter_matches())
         return NULL;
     bpf_get_current_comm(event->comm, sizeof(event->comm));
-    lp_identify(sources, frame, event->comm);
+    lp_identify(ctx, sources, frame, event->comm);
     if (!lp_conditions_hold(sources, 0))
         return NULL;
     event->time = bpf_ktime_get_ns();
@@ -150,12 +166,13 @@ static __always_inline int leave(void *ctx, __u64 *sources, struct frame *frame)
     event = bpf_map_lookup_elem(&calls, frame);
     if (!event)
         return 0;
-    lp_identify(sources, frame, event->comm);
+    lp_identify(ctx, sources, frame, event->comm);
     event->duration = now - event->time;
     sources[LP_DURATION] = event->duration;
     sources[LP_FUNCTION] = event->function;
     if (lp_conditions_hold(sources, 1)) {
         fetch_fields(event, sources, 1);
+        read_again(event);
         send(ctx, event);
     }
     bpf_map_delete_elem(&calls, frame);

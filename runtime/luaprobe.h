@@ -158,7 +158,7 @@ struct lp_type {
     const char *name;  /* "" when anonymous */
     uint32_t size;     /* bytes */
     uint32_t count;    /* members, enumerators, array elements, variables of a data section */
-    uint32_t of;       /* the type of an array's elements, of a pointer's target, of a variable */
+    uint32_t of;       /* the type of an array's elements, of a pointer's target, of a variable, that a function returns */
     uint32_t encoding; /* integers: BTF_INT_*; enumerations: BTF_INT_SIGNED or 0 */
 };
 
@@ -178,7 +178,10 @@ struct lp_enumerator {
 uint32_t lp_btf_count(const struct lp_btf *btf);
 /* False when the id is not one of this BTF's, or the type's size cannot be known. */
 bool lp_btf_type(const struct lp_btf *btf, uint32_t id, struct lp_type *out);
-/* The i-th member of a struct or union, or variable of a data section (its bit_offset counted from the section). */
+/*
+ * The i-th member of a struct or union, variable of a data section (its bit_offset counted from the section), or
+ * parameter of a function's prototype (no bit_offset).
+ */
 bool lp_btf_member(const struct lp_btf *btf, uint32_t id, uint32_t i, struct lp_member *out);
 bool lp_btf_enumerator(const struct lp_btf *btf, uint32_t id, uint32_t i, struct lp_enumerator *out);
 /* The id of a type by kind and name; 0 when there is none. BTF_KIND_ENUM stands for enumerations of 64 bits too. */
@@ -494,5 +497,7 @@ void lp_text_escape(const char *text, size_t length, char *out);
 int64_t lp_time_monotonic(void);
 /* What to add to a monotonic time to get nanoseconds since 1970. */
 int64_t lp_time_offset(void);
+/* Writes out what standard output holds and sleeps; a signal ends it early. */
+void lp_time_sleep(int milliseconds);
 
 #endif

@@ -19,9 +19,12 @@ struct frame {
 
 /* What bpf_get_func_ip is there for (Linux 5.15): at a return the registers do not tell which function it was. */
 const volatile _Bool ask_function = 0;
+/* The probe's cookie tells the function instead (Linux 5.15). */
+const volatile _Bool ask_cookie = 0;
 
 #if defined(__TARGET_ARCH_x86)
 #define LP_RETURN_ADDRESS_SIZE 8 /* still on the stack at the entry, taken from it at the return */
+#define LP_BEHIND 1 /* how far behind the instruction LP_IP is at a breakpoint */
 #define LP_IP(regs) ((regs)->ip)
 #define LP_SP(regs) ((regs)->sp)
 #define LP_RESULT(regs) ((regs)->ax)
@@ -37,6 +40,7 @@ static __always_inline void lp_arguments(const lp_regs *regs, __u64 *sources)
 }
 #elif defined(__TARGET_ARCH_arm64)
 #define LP_RETURN_ADDRESS_SIZE 0
+#define LP_BEHIND 0
 #define LP_IP(regs) ((regs)->pc)
 #define LP_SP(regs) ((regs)->sp)
 #define LP_RESULT(regs) ((regs)->regs[0])
@@ -52,7 +56,7 @@ static __always_inline void lp_arguments(const lp_regs *regs, __u64 *sources)
 }
 #endif
 
-static __always_inline void lp_identify(__u64 *sources, struct frame *frame, const char *comm)
+static __always_inline void lp_identify(void *ctx, __u64 *sources, struct frame *frame, const char *comm)
 {
     __u64 id = bpf_get_current_pid_tgid();
 
@@ -61,6 +65,8 @@ static __always_inline void lp_identify(__u64 *sources, struct frame *frame, con
     sources[LP_UID] = (__u32)bpf_get_current_uid_gid();
     sources[LP_CPU] = bpf_get_smp_processor_id();
     sources[LP_COMM] = (__u64)comm;
+    if (ask_cookie)
+        sources[LP_FUNCTION] = bpf_get_attach_cookie(ctx);
     frame->tid = (__u32)id;
 }
 
@@ -74,7 +80,7 @@ static __always_inline void lp_at_entry(const lp_regs *regs, __u64 *sources, str
 static __always_inline void lp_at_return(lp_regs *regs, __u64 *sources, struct frame *frame)
 {
     sources[LP_RETURNED] = LP_RESULT(regs);
-    sources[LP_FUNCTION] = ask_function ? bpf_get_func_ip(regs) : LP_IP(regs);
+    sources[LP_FUNCTION] = ask_function ? bpf_get_func_ip(regs) + LP_BEHIND : LP_IP(regs);
     frame->stack = LP_SP(regs) - LP_RETURN_ADDRESS_SIZE;
 }
 

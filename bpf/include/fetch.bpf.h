@@ -26,7 +26,7 @@ enum lp_source {
     LP_TID,
     LP_UID,
     LP_CPU,
-    LP_FUNCTION, /* the address of the probed instruction */
+    LP_FUNCTION, /* the address of the probed instruction, or the probe's cookie */
     LP_DURATION,
     LP_COMM, /* the address of the thread's name */
     LP_SOURCES = 16
@@ -77,7 +77,9 @@ static __always_inline __u64 lp_fetch(const volatile struct fetch *fetch, const 
     if (fetch->data_location)
         value = sources[LP_CONTEXT] + (value & 0xffff) +
                 (fetch->data_location == 2 ? fetch->offsets[0] + 4 : 0);
-    value = (value + fetch->add) << (fetch->left & 63);
+    if (fetch->form != LP_NUMBER)
+        return value + fetch->add;
+    value <<= fetch->left & 63;
     return fetch->is_signed ? (__u64)((__s64)value >> (fetch->right & 63)) : value >> (fetch->right & 63);
 }
 

@@ -22,6 +22,16 @@ return {
   pretty = function(...) return require("luaprobe.pretty").print(...) end,
   --- A struct or an array as a Lua table: see luaprobe.pretty.totable.
   totable = function(...) return require("luaprobe.pretty").totable(...) end,
+  --- Counts hits of a probe in the kernel: see luaprobe.count.new.
+  count = function(...) return require("luaprobe.count").new(...) end,
+  --- Shows each hit of a probe, with fields: see luaprobe.trace.new.
+  trace = function(...) return require("luaprobe.trace").new(...) end,
+  --- Measures the time between entry and return: see luaprobe.latency.new.
+  latency = function(...) return require("luaprobe.latency").new(...) end,
+  --- Draws a histogram: see luaprobe.hist.text.
+  hist = function(...) return require("luaprobe.hist").text(...) end,
+  --- The name of a kernel address: see luaprobe.ksyms.text.
+  ksym = function(...) return require("luaprobe.ksyms").text(...) end,
   --- Removes what killed luaprobe processes left in tracefs: see luaprobe.leftovers.sweep.
   sweep = leftovers.sweep,
   --- A tool's command line: see luaprobe.cli.new.

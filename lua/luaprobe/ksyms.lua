@@ -64,6 +64,36 @@ function M.at(address)
   return ffi.string(raw_symbol.name), tonumber(address - raw_symbol.address)
 end
 
+-- Where a name ends that a probe's instruction pointer belongs to: on x86 it stands behind the breakpoint.
+local BEHIND = jit.arch == "arm64" and 0 or 1
+
+--- Names functions by the instruction pointers of probes at their beginning.
+-- @tparam string pattern which of several names of one address is meant
+-- @treturn function address → name
+function M.namer(pattern)
+  local names
+  return function(address)
+    if not names then
+      names = {}
+      for _, symbol in ipairs(M.find(pattern)) do names[tostring(symbol.address)] = symbol.name end
+    end
+    address = address - BEHIND
+    local name, offset = M.at(address)
+    if not name then return ("0x%s"):format(bit.tohex(address + BEHIND, 16)) end
+    return names[tostring(ffi.cast("uint64_t", address - offset))] or name
+  end
+end
+
+--- The name of a kernel address: "vfs_read+0x1d", as stacks show it.
+-- @param address a number or uint64_t
+-- @treturn string the address in hexadecimal where it is nobody's
+function M.text(address)
+  address = ffi.cast("uint64_t", address)
+  local name, offset = M.at(address)
+  if not name then return ("0x%s"):format(bit.tohex(address, 16)) end
+  return offset == 0 and name or ("%s+0x%x"):format(name, offset)
+end
+
 -- A pseudo file's text, or nil.
 local function text_of(read, file)
   local bytes = ffi.new "struct lp_bytes"
