@@ -18,7 +18,7 @@
 /* ---- versions ------------------------------------------------------------------------------------------------- */
 
 /* Goes up whenever a declaration below changes; cdef.lua refuses a host that was compiled with another number. */
-enum { LP_ABI = 3 };
+enum { LP_ABI = 4 };
 int lp_abi(void);
 const char *lp_version(void);
 const char *lp_version_libbpf(void);
@@ -481,6 +481,45 @@ bool lp_stop_catch(void);
 int lp_stop_pending(void);
 /* Gives both signals their default action back, once the loop is over. */
 void lp_stop_release(void);
+
+/*
+ * What SIGINT does when no loop catches it: by default it ends the process. With true, Lua code that is interpreted is
+ * interrupted by an error. What was asked for before is forgotten.
+ */
+void lp_stop_interrupt_lua(bool on);
+/* Forgets the signal that asked. */
+void lp_stop_forget(void);
+
+/* ---- prompt: the line that is being edited -------------------------------------------------------------------- */
+
+enum lp_prompt_event {
+    LP_PROMPT_NOTHING,
+    LP_PROMPT_LINE,      /* Enter was pressed */
+    LP_PROMPT_COMPLETE,  /* Tab */
+    LP_PROMPT_INTERRUPT, /* Ctrl-C */
+    LP_PROMPT_END        /* Ctrl-D on an empty line, SIGTERM, or the terminal is gone */
+};
+
+/* Prepares editing on a terminal. `history`: the file of what was typed before, or NULL. */
+int lp_prompt_open(const char *history);
+void lp_prompt_close(void);
+/* Begins a line: shows the prompt, which must stay, and makes the terminal raw. */
+void lp_prompt_begin(const char *prompt);
+/* Ends it: the terminal is as it was. */
+void lp_prompt_end(void);
+/* Waits for a key and lets it do what it does to the line; what Lua has to do about it. */
+int lp_prompt_wait(int timeout_ms);
+/* Copies the line, with its newline after LP_PROMPT_LINE; returns its length. */
+size_t lp_prompt_line(char *out, size_t size, size_t *cursor);
+/* Inserts text at the cursor. */
+void lp_prompt_insert(const char *text);
+/* Takes the line off the screen, so that output comes in its place; and shows it again, below what was printed. */
+void lp_prompt_hide(void);
+void lp_prompt_show(void);
+/* Adds a line to what was typed. */
+void lp_prompt_remember(const char *line);
+/* The terminal's columns. */
+int lp_prompt_width(void);
 
 /* ---- text and time -------------------------------------------------------------------------------------------- */
 

@@ -2,8 +2,8 @@
  * stop.c: what ends an event loop.
  *
  * A handler only sets a flag, which the loop reads between batches: a Lua hook set from a signal handler would not
- * stop code that the JIT compiled. The handler is for one signal only (SA_RESETHAND), so a second Ctrl-C always ends
- * the process, whatever the script is doing.
+ * stop code that the JIT compiled. The handler is for one signal only, so a second Ctrl-C always ends the process,
+ * whatever the script is doing; at the prompt it ends what was typed.
  */
 #include <signal.h>
 #include <stddef.h>
@@ -13,12 +13,19 @@
 
 static volatile sig_atomic_t pending;
 static bool caught;
+static void (*on_interrupt)(int) = SIG_DFL; /* what SIGINT does outside of loops, and the second time in them */
+
+static void set_handler(int signal, void (*handler)(int))
+{
+    (void)sigaction(signal, &(struct sigaction){.sa_handler = handler}, NULL);
+}
 
 static void remember(int signal)
 {
     pending = signal;
-    /* The other one too takes its default action from now on. */
-    (void)sigaction(signal == SIGINT ? SIGTERM : SIGINT, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    /* From now on both do what they do outside of loops. */
+    set_handler(SIGINT, on_interrupt);
+    set_handler(SIGTERM, SIG_DFL);
 }
 
 /*
@@ -28,7 +35,7 @@ static void remember(int signal)
  */
 static void catch_one(int signal)
 {
-    (void)sigaction(signal, &(struct sigaction){.sa_handler = remember, .sa_flags = (int)SA_RESETHAND}, NULL);
+    set_handler(signal, remember);
 }
 
 bool lp_stop_catch(void)
@@ -57,6 +64,18 @@ void lp_stop_release(void)
     if (!caught)
         return;
     caught = false;
-    (void)sigaction(SIGINT, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
-    (void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    set_handler(SIGINT, on_interrupt);
+    set_handler(SIGTERM, SIG_DFL);
+}
+
+void lp_stop_forget(void)
+{
+    pending = 0;
+}
+
+void lp_stop_on_interrupt(void (*handler)(int))
+{
+    on_interrupt = handler;
+    if (!caught)
+        set_handler(SIGINT, handler);
 }
