@@ -520,6 +520,13 @@ void lp_prompt_show(void);
 void lp_prompt_remember(const char *line);
 /* The terminal's columns. */
 int lp_prompt_width(void);
+/* Whether both standard input and output are terminals. */
+bool lp_prompt_is_terminal(void);
+/*
+ * Input that is no terminal: waits for some, and reads what is there. How many bytes; 0 when none came in time, -1 at
+ * its end.
+ */
+int lp_prompt_read(char *out, size_t size, int timeout_ms);
 
 /* ---- text and time -------------------------------------------------------------------------------------------- */
 

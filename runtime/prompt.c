@@ -299,3 +299,24 @@ int lp_prompt_wait(int timeout_ms)
         return lp_stop_pending() == SIGINT ? LP_PROMPT_INTERRUPT : LP_PROMPT_END;
     return ready > 0 ? take_key() : LP_PROMPT_NOTHING;
 }
+
+/* ---- input that is no terminal ----------------------------------------------------------------------------------- */
+
+bool lp_prompt_is_terminal(void)
+{
+    return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+}
+
+int lp_prompt_read(char *out, size_t size, int timeout_ms)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    ssize_t got;
+
+    fflush(stdout);
+    if (poll(&input, 1, timeout_ms) <= 0)
+        return 0;
+    got = read(STDIN_FILENO, out, size);
+    if (got < 0)
+        return errno == EINTR || errno == EAGAIN ? 0 : -1;
+    return got == 0 ? -1 : (int)got;
+}

@@ -13,13 +13,16 @@ local DONE, FAILED, WRONG_USAGE = 0, 1, 2 -- exit codes
 local HELP = [=[
 Usage: luaprobe [OPTIONS] SCRIPT [ARG...]
        luaprobe [OPTIONS] -e CODE [SCRIPT [ARG...]]
+       luaprobe [OPTIONS] [-i SCRIPT [ARG...]]
 
-Runs a Lua script that traces this machine by way of precompiled BPF programs.
+Runs a Lua script that traces this machine by way of precompiled BPF programs; without one it is a prompt, at which
+help() tells what there is.
 
 SCRIPT is a file, the name of a built-in script, or - for standard input.
 
 Options:
   -e CODE        run CODE before SCRIPT; may be given more than once
+  -i             go on at the prompt, where what CODE and SCRIPT left is at hand
   -v             show what libbpf does, on standard error
   --traceback    with an error, show the Lua traceback and the verifier's whole log
   -h, --help     show this
@@ -42,6 +45,7 @@ end
 
 -- Options that take nothing: what they do to the plan of the run.
 local FLAGS = {
+  ["-i"] = function(plan) plan.interactive = true end,
   ["-v"] = function(plan) plan.verbose = true end,
   ["--traceback"] = function(plan) plan.traceback = true end,
   ["-h"] = function(plan) plan.show = HELP:format(table.concat(find.builtin_scripts(), "\n  ")) end,
@@ -66,7 +70,7 @@ local function parse(words)
     end
   end
   plan.script = i
-  if not words[i] and #plan.code == 0 and not plan.show then usage "which script shall run?" end
+  if not words[i] and #plan.code == 0 then plan.interactive = true end
   return plan
 end
 
@@ -75,7 +79,6 @@ local function set_arg(words, script)
   local arg = {}
   for i = 0, #words do arg[i - script] = words[i] end
   _G.arg = arg
-  return arg
 end
 
 local function read_script(what)
@@ -102,17 +105,48 @@ local function forget_current_directory()
   package.cpath = package.cpath:gsub("^%./%?%.so;", ""):gsub(";%./%?%.so", "")
 end
 
+-- Runs the script so that its local variables become global ones, for the prompt. A script that ends by `return` keeps
+-- them to itself.
+local function run_for_prompt(text, name, ...)
+  local repl = require "luaprobe.repl"
+  repl.prepare()
+  function _G.leave_to_prompt()
+    _G.leave_to_prompt = nil
+    for i = 1, math.huge do
+      local key, value = debug.getlocal(2, i)
+      if not key then return end
+      if key:find "^[%a_][%w_]*$" then _G[key] = value end
+    end
+  end
+  local ok, chunk = pcall(compile, text .. "\nleave_to_prompt()", name)
+  if not ok then chunk = compile(text, name) end
+  chunk(...)
+end
+
+local function prompt(plan)
+  return require("luaprobe.repl").run(plan)
+end
+
+-- Before the prompt a failure is told, not final.
+local function run_script(plan, words)
+  local text, name, path = read_script(words[plan.script])
+  find.set_script(path)
+  if not plan.interactive then return compile(text, name)(unpack(_G.arg)) end
+  local ok, failure = pcall(run_for_prompt, text, name, unpack(_G.arg))
+  if ok or cli.is_usage(failure) then return ok or error(failure, 0) end
+  io.stdout:flush()
+  io.stderr:write("luaprobe: ", tostring(failure), "\n")
+end
+
 local function run(plan, words)
   if plan.show then return io.stdout:write(plan.show) end
   C.lp_error_verbose(plan.verbose or false)
   forget_current_directory()
   leftovers.sweep_quietly()
-  local arg = set_arg(words, plan.script)
+  set_arg(words, plan.script)
   for _, code in ipairs(plan.code) do compile(code, "(command line)")() end
-  if not words[plan.script] then return end
-  local text, name, path = read_script(words[plan.script])
-  find.set_script(path)
-  compile(text, name)(unpack(arg))
+  if words[plan.script] then run_script(plan, words) end
+  if plan.interactive and prompt(plan) then error(nil, 0) end
 end
 
 -- Turns an error into what is printed and the exit code. Runs where the error was raised, for the traceback.

@@ -32,6 +32,12 @@ return {
   hist = function(...) return require("luaprobe.hist").text(...) end,
   --- The name of a kernel address: see luaprobe.ksyms.text.
   ksym = function(...) return require("luaprobe.ksyms").text(...) end,
+  --- What is attached, since when, with hits, rate and losses: see luaprobe.session.list.
+  session = function() return require("luaprobe.session").list() end,
+  --- Detaches everything: see luaprobe.session.detach_all.
+  detach_all = function() return require("luaprobe.session").detach_all() end,
+  --- Writes what was typed at the prompt as a script: see luaprobe.session.save.
+  save = function(path) return require("luaprobe.session").save(path) end,
   --- Removes what killed luaprobe processes left in tracefs: see luaprobe.leftovers.sweep.
   sweep = leftovers.sweep,
   --- A tool's command line: see luaprobe.cli.new.

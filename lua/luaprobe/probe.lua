@@ -149,6 +149,18 @@ end
 
 local M = { close = close }
 
+local all = setmetatable({}, { __mode = "k" })
+
+--- The probes that are attached now, in no order.
+-- @treturn {luaprobe.probe,…}
+function M.attached()
+  local list = {}
+  for probe in pairs(all) do
+    if #probe.handles > 0 then list[#list + 1] = probe end
+  end
+  return list
+end
+
 --- A probe of open handles.
 --
 -- `hits`: how often the program ran there: by mechanism legacy from tracefs's profile; otherwise the program's runs,
@@ -163,7 +175,7 @@ local M = { close = close }
 -- @treturn table `target`, `mechanism`, `program`, `functions` (how many), `hits`, `missed`, `:disable()`, `:enable()`,
 --   `:detach()`
 function M.new(program, target, handles, without_multi)
-  return setmetatable({
+  local probe = setmetatable({
     program = program,
     target = target,
     handles = handles,
@@ -171,7 +183,10 @@ function M.new(program, target, handles, without_multi)
     without_multi = without_multi,
     started = false,
     mechanism = ffi.string(C.lp_probe_mechanism(handles[1])),
+    since = tonumber(C.lp_time_monotonic()),
   }, Probe)
+  all[probe] = true
+  return probe
 end
 
 return M

@@ -180,6 +180,8 @@ function Trace:detach()
   if not self.object.handle then return end
   self.object:detach()
   self:pull(live.shows_events and self.unshown or nil)
+  live.write(table.concat(self.unshown))
+  self.unshown = {}
   self.final_total, self.final_lost = self:total(), self:lost()
   self.object:close()
   live.forget(self)
