@@ -124,6 +124,44 @@ bool lp_kallsyms_next(const struct lp_kallsyms *kallsyms, const char *pattern, c
     return false;
 }
 
+/* Parts that compilers put elsewhere, and markers, which nobody calls. */
+static bool is_fragment(const char *name)
+{
+    return name[0] == '.' || strstr(name, ".cold") || strncmp(name, "__pfx_", 6) == 0 || strncmp(name, "__cfi_", 6) == 0;
+}
+
+static size_t common_length(const char *a, const char *b, size_t most)
+{
+    size_t length = 0;
+
+    while (length < most && a[length] == b[length])
+        length++;
+    return length;
+}
+
+size_t lp_kallsyms_complete(const struct lp_kallsyms *kallsyms, const char *prefix, const char **out, size_t max,
+                            size_t *common)
+{
+    size_t length = strlen(prefix);
+    const char *first = NULL;
+    size_t count = 0;
+
+    *common = 0;
+    for (size_t i = 0; i < kallsyms->count; i++) {
+        const char *name = kallsyms->symbols[i].name;
+
+        if (strncmp(name, prefix, length) != 0 || is_fragment(name))
+            continue;
+        if (!first)
+            *common = strlen(first = name);
+        *common = common_length(first, name, *common);
+        if (count < max)
+            out[count] = name;
+        count++;
+    }
+    return count;
+}
+
 bool lp_kallsyms_at(const struct lp_kallsyms *kallsyms, uint64_t address, struct lp_kernel_symbol *out)
 {
     size_t low = 0;

@@ -417,6 +417,12 @@ void lp_kallsyms_close(struct lp_kallsyms *kallsyms);
  */
 bool lp_kallsyms_next(const struct lp_kallsyms *kallsyms, const char *pattern, const char *module, uint64_t *position,
                       struct lp_kernel_symbol *out);
+/*
+ * What begins with a text, without the parts that compilers put elsewhere: up to `max` names into `out`, in no order.
+ * Returns how many there are; *common becomes the length that all of them have in common.
+ */
+size_t lp_kallsyms_complete(const struct lp_kallsyms *kallsyms, const char *prefix, const char **out, size_t max,
+                            size_t *common);
 /* The function that an address lies in, or follows. */
 bool lp_kallsyms_at(const struct lp_kallsyms *kallsyms, uint64_t address, struct lp_kernel_symbol *out);
 /* Up to `max` (16 at most) names that differ from the given one by few letters, the nearest first; how many. */

@@ -217,19 +217,18 @@ local function finish(walk, format)
   return fetch
 end
 
---- Compiles an expression.
--- @tparam table parsed of luaprobe.expression
--- @tparam table operand where it starts, of luaprobe.place
--- @treturn table `name`, `format`, `fetch` (what `struct fetch` is set to), `type` (a description of luaprobe.types),
---   `is_text`
--- @raise error of stage "expression", which names the member and the type it was looked for in
-function M.compile(parsed, operand)
+local function start(parsed, operand)
   local walk = setmetatable({
     expression = parsed, source = operand.source, at_return = operand.at_return, user = operand.user,
     untyped = operand.untyped, reads = {}, offset = operand.offset or 0, in_memory = operand.offset ~= nil,
     data_location = operand.data_location,
   }, Walk)
   set_type(walk, operand.types, operand.id)
+  return walk
+end
+
+local function follow_steps(walk)
+  local parsed = walk.expression
   if walk.data_location then
     if #parsed.steps > 0 then wrong(walk, "it is a text of varying length, which has no members") end
     add_read(walk)
@@ -239,6 +238,30 @@ function M.compile(parsed, operand)
     if walk.user then wrong(walk, "member '%s': the types of user space are not known", step.name or step.index) end
     STEP[step.operator](walk, step)
   end
+end
+
+--- The type that an expression leads to, for completion.
+-- @treturn table the types it is of
+-- @treturn table its description
+function M.type_of(parsed, operand)
+  local walk = start(parsed, operand)
+  follow_steps(walk)
+  if walk.type.kind == "ptr" and walk.type.of ~= 0 then
+    set_type(walk, walk.types, walk.type.of)
+    defined(walk)
+  end
+  return walk.types, walk.type
+end
+
+--- Compiles an expression.
+-- @tparam table parsed of luaprobe.expression
+-- @tparam table operand where it starts, of luaprobe.place
+-- @treturn table `name`, `format`, `fetch` (what `struct fetch` is set to), `type` (a description of luaprobe.types),
+--   `is_text`
+-- @raise error of stage "expression", which names the member and the type it was looked for in
+function M.compile(parsed, operand)
+  local walk = start(parsed, operand)
+  follow_steps(walk)
   local fetch = finish(walk, parsed.format)
   return { name = parsed.name, text = parsed.text, format = parsed.format, fetch = fetch, type = walk.type,
     is_text = fetch.form == TEXT or fetch.form == USER_TEXT, bytes = fetch.form == BYTES and fetch.size or nil }

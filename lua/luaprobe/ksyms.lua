@@ -37,6 +37,22 @@ function M.find(pattern, module)
   return found
 end
 
+local COMPLETIONS = 400
+local completions = ffi.new("const char *[?]", COMPLETIONS)
+local common = ffi.new "size_t[1]"
+
+--- Functions whose names begin with a text.
+-- @tparam string prefix
+-- @treturn {string,…} some hundred of them at most
+-- @treturn string what all of them begin with
+-- @treturn number how many there are
+function M.starting_with(prefix)
+  local count = tonumber(C.lp_kallsyms_complete(open(), prefix, completions, COMPLETIONS, common))
+  local names = {}
+  for i = 0, math.min(count, COMPLETIONS) - 1 do names[i + 1] = ffi.string(completions[i]) end
+  return names, count > 0 and names[1]:sub(1, tonumber(common[0])) or "", count
+end
+
 -- Parts that compilers put elsewhere, and markers, which nobody calls.
 local function is_fragment(name)
   return name:find("%.cold") or name:find "^__pfx_" or name:find "^__cfi_"

@@ -203,7 +203,19 @@ local function names_of(self)
   return names
 end
 
-local WHAT = { kernel = "argument", tracepoint = "field", user = "register" }
+--- What expressions can begin with here.
+-- @treturn {string,…}
+function Place:names()
+  if self.kind == "kernel" then prototype_of(self) end
+  local names = names_of(self)
+  for name in pairs(EVERYWHERE) do names[#names + 1] = name end
+  names[#names + 1] = "comm"
+  if self.joined or self.only_returns then names[#names + 1] = "ret" end
+  if self.joined then names[#names + 1] = "duration" end
+  return names
+end
+
+local WHAT = { kernel = "argument", tracepoint = "field", user = "register", syscall = "argument" }
 
 --- What a name stands for here.
 -- @tparam table parsed an expression, whose `base` is looked up

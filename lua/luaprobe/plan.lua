@@ -154,6 +154,15 @@ function Plan:compile(parsed)
   return first
 end
 
+--- The type that an expression leads to, and the names that one can begin with: for completion.
+function Plan:type_of(parsed)
+  return fetch.type_of(parsed, places_of(self)[1]:operand(parsed))
+end
+
+function Plan:names()
+  return places_of(self)[1]:names()
+end
+
 --- Compiles conditions for all functions of the target.
 function Plan:conditions(text, formats)
   return where.compile(text, function(parsed) return self:compile(parsed) end, formats)

@@ -83,11 +83,11 @@ end
 
 local function complete()
   local line, at = current_line()
-  local ok, insert, list = pcall(function() return require("luaprobe.complete").line(line:sub(1, at)) end)
+  local ok, insert, list, count = pcall(function() return require("luaprobe.complete").line(line:sub(1, at)) end)
   if not ok or not insert and not list then return end
   if insert and insert ~= "" then return C.lp_prompt_insert(insert) end
   C.lp_prompt_hide()
-  io.stdout:write(require("luaprobe.complete").columns(list, C.lp_prompt_width()), "\n")
+  io.stdout:write(require("luaprobe.complete").columns(list, C.lp_prompt_width(), count), "\n")
   C.lp_prompt_show()
 end
 
