@@ -410,6 +410,8 @@ struct lp_kernel_symbol {
 
 /* Reads /proc/kallsyms, or another file like it when path is not NULL. */
 struct lp_kallsyms *lp_kallsyms_open(const char *path);
+/* Reads /proc/kallsyms in a thread of its own, so that the next lp_kallsyms_open finds it done. */
+void lp_kallsyms_read_ahead(void);
 void lp_kallsyms_close(struct lp_kallsyms *kallsyms);
 /*
  * The next function from *position on whose name and module (NULL or "": any) match the patterns (*, ?, [abc]), by

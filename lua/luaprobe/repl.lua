@@ -133,13 +133,13 @@ local function history_path()
 end
 
 local function terminal(state)
-  local text = PROMPT
-  local more = MORE
+  local first, more = PROMPT, MORE -- C keeps a pointer to them
   err.check(C.lp_prompt_open(history_path()))
+  C.lp_kallsyms_read_ahead() -- the first completion shall not wait for it
   io.stdout:write "luaprobe: help() tells what there is, Tab completes, Ctrl-D leaves\n"
   local pending
   while true do
-    local line, interrupted = read_line(pending and more or text)
+    local line, interrupted = read_line(pending and more or first)
     if not line then break end
     if interrupted then
       pending = nil
