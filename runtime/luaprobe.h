@@ -131,7 +131,7 @@ struct lp_program_info {
 };
 int lp_object_program_info(struct lp_object *object, int i, struct lp_program_info *out);
 
-/* Runs a program once or `repeat` times on what is given (BPF_PROG_TEST_RUN). */
+/* Runs a program once or `repeat_count` times on what is given (BPF_PROG_TEST_RUN). */
 struct lp_test_run {
     const void *data_in; /* a packet, where its type takes one */
     uint32_t data_size_in;
@@ -141,11 +141,16 @@ struct lp_test_run {
     uint32_t context_size_in;
     void *context_out;
     uint32_t context_size_out;
-    uint32_t repeat;
+    uint32_t repeat_count;
     uint32_t result;   /* what the program returned */
     uint32_t duration; /* nanoseconds each */
 };
 int lp_object_test_run(struct lp_object *object, int i, struct lp_test_run *run);
+/*
+ * Does nothing; a call of it tells LuaJIT's compiler that memory which it read may have changed: it is the kernel that
+ * writes global variables.
+ */
+void lp_data_changes(void);
 /* The object's types, which outlive it, for lp_btf_free; NULL when it was compiled without -g. */
 struct lp_btf *lp_object_btf(const struct lp_object *object);
 
@@ -229,8 +234,8 @@ void lp_walk_close(struct lp_walk *walk);
 /* Maps outside of an object; the descriptors are the caller's, for lp_fd_close. */
 int lp_map_open_id(uint32_t id);
 int lp_map_open_pinned(const char *path);
-/* An empty map like another one. */
-int lp_map_create_like(int fd);
+/* An empty map of the type, the sizes and the flags that `like` describes. */
+int lp_map_create(const struct lp_map *like);
 /* What the kernel says of a map; its name goes to `name`. */
 int lp_map_describe(int fd, struct lp_map *out, char *name, size_t name_size);
 /* The types that a map was made with, for lp_btf_free; NULL when there are none. */
@@ -242,6 +247,12 @@ void lp_fd_close(int fd);
 /* What the keys of task, inode and cgroup storage are: descriptors. */
 int lp_fd_of_process(int pid);
 int lp_fd_of_path(const char *path);
+
+/*
+ * The keys of LPM tries as text: "10.0.0.0/8" (`size` 4 bytes) or "2001:db8::/32" (16); without a slash one address.
+ */
+int lp_prefix_parse(const char *text, uint8_t *address, size_t size, uint32_t *bits);
+void lp_prefix_format(const uint8_t *address, size_t size, uint32_t bits, char *out, size_t out_size);
 
 /* Sends samples to programs (BPF_MAP_TYPE_USER_RINGBUF, Linux 6.1). */
 struct lp_sender;

@@ -12,6 +12,7 @@
 #include <linux/bpf.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "btf.h"
@@ -138,27 +139,17 @@ struct lp_btf *lp_map_btf(int fd)
     return lp_btf_from_libbpf(btf__load_from_kernel_by_id(info.btf_id), NULL);
 }
 
-/* An empty map like another one: what a map of maps takes. */
-int lp_map_create_like(int fd)
+int lp_map_create(const struct lp_map *like)
 {
-    struct bpf_map_info info = {0};
-    uint32_t size = sizeof(info);
-    LIBBPF_OPTS(bpf_map_create_opts, opts);
-    int created;
+    LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = like->flags);
+    int fd =
+        bpf_map_create((enum bpf_map_type)like->type, NULL, like->key_size, like->value_size, like->max_entries, &opts);
 
-    if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0)
-        return lp_error_set(EINVAL, "map", "it is no BPF map");
-    opts.map_flags = info.map_flags;
-    created = bpf_map_create(info.type, info.name, info.key_size, info.value_size, info.max_entries, &opts);
-    return created < 0 ? lp_map_explain(created) : created;
+    return fd < 0 ? lp_map_explain(fd) : fd;
 }
 
-int lp_map_pin(int fd, const char *path)
+static int explain_pin(int error, const char *path)
 {
-    int error = bpf_obj_pin(fd, path);
-
-    if (error == 0)
-        return 0;
     lp_error_set(-error, "map", "it cannot be pinned at %s: %s", path, strerror(-error));
     if (error == -EEXIST)
         lp_error_hint("something is pinned there already: unpin it first, or choose another path");
@@ -168,6 +159,31 @@ int lp_map_pin(int fd, const char *path)
         lp_error_hint("a path in a BPF file system is needed, mostly below /sys/fs/bpf (sudo mount -t bpf bpf "
                       "/sys/fs/bpf), and CAP_BPF");
     return error;
+}
+
+/* Makes the path's last directory, as libbpf does; the mode is bpftool's. */
+static bool make_directory(const char *path, char *directory, size_t size)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!slash || slash == path || (size_t)(slash - path) >= size)
+        return false;
+    memcpy(directory, path, (size_t)(slash - path));
+    directory[slash - path] = '\0';
+    return mkdir(directory, 0700) == 0;
+}
+
+int lp_map_pin(int fd, const char *path)
+{
+    char directory[4096];
+    int error = bpf_obj_pin(fd, path);
+
+    if (error == -ENOENT && make_directory(path, directory, sizeof(directory))) {
+        error = bpf_obj_pin(fd, path);
+        if (error)
+            (void)rmdir(directory);
+    }
+    return error ? explain_pin(error, path) : 0;
 }
 
 int lp_map_unpin(const char *path)

@@ -141,6 +141,10 @@ void lp_object_close(struct lp_object *object)
     free(object);
 }
 
+void lp_data_changes(void)
+{
+}
+
 struct lp_btf *lp_object_btf(const struct lp_object *object)
 {
     const struct btf *btf = bpf_object__btf(object->bpf);

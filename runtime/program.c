@@ -166,7 +166,7 @@ int lp_object_test_run(struct lp_object *object, int i, struct lp_test_run *run)
     LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = run->data_in, .data_size_in = run->data_size_in,
                 .data_out = run->data_out, .data_size_out = run->data_size_out, .ctx_in = run->context_in,
                 .ctx_size_in = run->context_size_in, .ctx_out = run->context_out, .ctx_size_out = run->context_size_out,
-                .repeat = (int)run->repeat);
+                .repeat = (int)run->repeat_count);
     int fd = loaded_fd(object, i, &program);
     int error;
 

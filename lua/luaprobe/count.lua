@@ -2,7 +2,7 @@
 -- @module luaprobe.count
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
-local entries = require "luaprobe.entries"
+local entries = require "luaprobe.raw_entries"
 local err = require "luaprobe.error"
 local keys = require "luaprobe.key"
 local live = require "luaprobe.live"

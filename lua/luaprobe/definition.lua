@@ -13,10 +13,10 @@ end
 local function add_members(lines, type, indent, base)
   for _, member in ipairs(type.members) do
     local of = type.types:get(member.type_id)
-    if member.name == "" and of.members then
+    if of.members and of.name == "" then
       lines[#lines + 1] = ("%s%s {"):format(indent, of.kind)
       add_members(lines, of, indent .. INDENT, base + member.bit_offset)
-      lines[#lines + 1] = indent .. "};"
+      lines[#lines + 1] = ("%s}%s;"):format(indent, member.name ~= "" and " " .. member.name or "")
     else
       local declaration = type.types:declaration(member.type_id, member.name)
       if member.bit_size then declaration = ("%s : %d"):format(declaration, member.bit_size) end

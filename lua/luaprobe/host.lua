@@ -23,7 +23,8 @@ SCRIPT is a file, the name of a built-in script, or - for standard input.
 Options:
   -e CODE        run CODE before SCRIPT; may be given more than once
   -i             go on at the prompt, where what CODE and SCRIPT left is at hand
-  -v             show what libbpf does, on standard error
+  --btf FILE     take the kernel's types from FILE, where the kernel ships none (or LUAPROBE_BTF=FILE)
+  -v             show what libbpf does, and what checking the programs took, on standard error
   --traceback    with an error, show the Lua traceback and the verifier's whole log
   -h, --help     show this
   --version      show the versions of luaprobe, LuaJIT, libbpf and the kernel
@@ -62,6 +63,9 @@ local function parse(words)
     if word == "--" then break end
     if word == "-e" then
       plan.code[#plan.code + 1] = words[i] or usage "-e needs the code to run"
+      i = i + 1
+    elseif word == "--btf" then
+      plan.btf = words[i] or usage "--btf needs a file"
       i = i + 1
     elseif FLAGS[word] then
       FLAGS[word](plan)
@@ -141,6 +145,8 @@ end
 local function run(plan, words)
   if plan.show then return io.stdout:write(plan.show) end
   C.lp_error_verbose(plan.verbose or false)
+  local btf = plan.btf or os.getenv "LUAPROBE_BTF"
+  if btf and btf ~= "" then require("luaprobe.kernel").use(btf) end
   forget_current_directory()
   leftovers.sweep_quietly()
   set_arg(words, plan.script)

@@ -5,6 +5,7 @@
 local cli = require "luaprobe.cli"
 local clock = require "luaprobe.clock"
 local columns = require "luaprobe.columns"
+local map = require "luaprobe.map"
 local leftovers = require "luaprobe.leftovers"
 local object = require "luaprobe.object"
 local text = require "luaprobe.text"
@@ -14,6 +15,10 @@ return {
   open = object.open,
   --- Opens a BPF object and loads it into the kernel: see luaprobe.object.load.
   load = object.load,
+  --- Opens a map that is pinned in a BPF file system: see luaprobe.map.open.
+  open_map = map.open,
+  --- Takes a pin away: see luaprobe.map.unpin.
+  unpin = map.unpin,
   --- What can be probed on this machine: see luaprobe.probes.list.
   probes = function(...) return require("luaprobe.probes").list(...) end, -- most runs do not need it
   --- A type of the running kernel, by its C name: see luaprobe.kernel.find.

@@ -2,7 +2,7 @@
 -- @module luaprobe.key
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
-local entries = require "luaprobe.entries"
+local entries = require "luaprobe.raw_entries"
 local err = require "luaprobe.error"
 local expression = require "luaprobe.expression"
 local field_value = require "luaprobe.field_value"

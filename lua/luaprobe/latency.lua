@@ -1,7 +1,7 @@
 --- lp.latency: how long calls take, as histograms by what.
 -- @module luaprobe.latency
 local ffi = require "ffi"
-local entries = require "luaprobe.entries"
+local entries = require "luaprobe.raw_entries"
 local err = require "luaprobe.error"
 local hist = require "luaprobe.hist"
 local keys = require "luaprobe.key"

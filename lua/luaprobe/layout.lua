@@ -1,7 +1,7 @@
 --- FFI types of exactly the layout that BTF gives.
 --
--- FFI's own names are global to the process and refuse a second, different `struct event`, so every type here gets a tag
--- of its own (`struct event_12`). Types are spelled out as text, without FFI's `$` parameters: test runners remember
+-- FFI's own names are global to the process and refuse a second, different `struct event`, so every type here gets a
+-- tag of its own (`struct event_12`). Types are spelled out as text, without FFI's `$` parameters: test runners remember
 -- what ffi.typeof returned by that text alone.
 -- @module luaprobe.layout
 local ffi = require "ffi"
@@ -170,6 +170,7 @@ function declare(types, id, name)
   if kind == "ptr" then return "void *" .. name end
   local number = (kind == "int" or kind == "enum") and number_name(type) or kind == "float" and FLOATS[type.size]
   if number then return number .. " " .. name end
+  if name:sub(1, 1) == "*" then name = "(" .. name .. ")" end
   return ("uint8_t %s[%d]"):format(name, type.size)
 end
 M.declare = declare

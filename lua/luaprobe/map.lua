@@ -1,15 +1,23 @@
---- A BPF map of an object.
+--- A BPF map: of an object, or alone (pinned, or inside of another map).
+--
+-- Properties: `name`; `kind` ("hash", "percpu_array", "ringbuf", …); `type`, its number; `max_entries`, `key_size`,
+-- `value_size`, `flags`; `key_type` and `value_type`, for an object that does not tell them ("uint64_t", "struct NAME",
+-- an FFI type); `pin`, where it is pinned; `inner`, the template of a map of maps; `full_errors`, updates that failed
+-- because it was full, where the program counts them. Before load `max_entries`, `value_size` and `inner` can be set,
+-- and `pin` at any time: a path from the root pins it there, false takes the pin away. Its calls depend on its kind:
+-- luaprobe.entries, luaprobe.queue, luaprobe.storage, luaprobe.sender; `each` for events.
 -- @module luaprobe.map
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 local events = require "luaprobe.events"
+local map_kinds = require "luaprobe.map_kinds"
+local properties = require "luaprobe.map_properties"
 
 local Map = {}
 
 -- `map.lost`: events that found a buffer full, of all CPUs.
-function Map.__index(self, key)
-  if key ~= "lost" then return Map[key] end
+local function lost(self)
   local stream = rawget(self, "open_stream")
   return stream and stream:lost() or rawget(self, "final_lost") or 0
 end
@@ -18,11 +26,53 @@ local PERF_EVENT_ARRAY = 4 -- BPF_MAP_TYPE_PERF_EVENT_ARRAY
 
 local raw_map = ffi.new "struct lp_map"
 
+-- Where a map's description comes from: its object, the template of another map, or the kernel.
+local sources = {}
+
+function sources.object(self)
+  C.lp_object_map(self.object.handle, self.index, raw_map)
+  -- libbpf forgets the types of maps that the kernel takes without them (queues, maps of maps).
+  raw_map.key_type, raw_map.value_type = self.key_type_id, self.value_type_id
+end
+
+-- libbpf forgets templates when it has made the maps.
+function sources.template(self)
+  if C.lp_object_inner_map(self.object.handle, self.index, raw_map) then
+    self.own_info = self.own_info or ffi.new "struct lp_map" -- a field that there is from the beginning
+    ffi.copy(self.own_info, raw_map, ffi.sizeof(raw_map))
+  else
+    ffi.copy(raw_map, self.own_info, ffi.sizeof(raw_map))
+  end
+end
+
+function sources.alone(self)
+  ffi.copy(raw_map, self.own_info, ffi.sizeof(raw_map))
+end
+
 --- What C knows of the map now; valid until the next call for any map.
 function Map:info()
   self.object:check_open()
-  C.lp_object_map(self.object.handle, self.index, raw_map)
+  sources[self.source](self)
   return raw_map
+end
+
+--- Its descriptor.
+-- @raise a misuse when it is not loaded
+function Map:descriptor()
+  local descriptor = self:info().fd
+  if descriptor < 0 then
+    err.misuse("object %s is not loaded: its map %s is not there yet", self.object.name, self.name)
+  end
+  return descriptor
+end
+
+--- Changes it before load: struct lp_map_change.
+function Map:change(to)
+  self.object:check_open()
+  if self.source == "alone" or self.object.loaded then
+    err.misuse("map %s is in the kernel already: it can only be changed before load", self.name)
+  end
+  err.check(C.lp_object_change_map(self.object.handle, self.index, self.source == "template", to))
 end
 
 -- The type of what is in the stream, from the pointer that LP_EVENTS left in the object's BTF.
@@ -97,29 +147,175 @@ function Map:close_stream()
 end
 
 function Map:__tostring()
-  return ("map %s (type %d, %d entries)"):format(self.name, self.type, self.max_entries)
+  return ("map %s (%s, %d entries)"):format(self.name, self.kind, self.object.handle and self.max_entries or 0)
+end
+
+--- Gives up what was opened to reach its entries; its object is being closed.
+function Map:forget()
+  for _, name in ipairs { "access", "draining", "sender" } do rawset(self, name, nil) end
+end
+
+--- What a person wants to know of it, as text.
+function Map:describe()
+  return require("luaprobe.describe").map(self)
+end
+
+-- ---- what each kind of map can do ----------------------------------------------------------------------------------
+
+local METHODS = {
+  entries = function(kind) return require("luaprobe.entries").methods_of(kind) end,
+  queue = function() return require("luaprobe.queue").queue end,
+  bloom = function() return require("luaprobe.queue").bloom end,
+  storage = function() return require "luaprobe.storage" end,
+  sender = function() return require "luaprobe.sender" end,
+  counts = function() return require "luaprobe.counts" end,
+  events = function() return {} end,
+  opaque = function() return {} end,
+}
+
+-- All that some map can do, to tell a call that this one cannot take from a misspelled one.
+local CALLS = {}
+for name in ("get set has delete items keys values clear drain update_if top push pop peek send stack create")
+  :gmatch "%S+" do
+  CALLS[name] = true
+end
+
+local function cannot(self, call)
+  return function() err.misuse("map %s is a %s: it has no %s", self.name, self.kind, call) end
+end
+
+local function extended(kind, methods)
+  local all = {}
+  for name, method in pairs(methods) do all[name] = method end
+  if kind.holds_maps then all.create = function(self) return require("luaprobe.nested").create(self) end end
+  if kind.name == "stack_trace" then all.stack = require("luaprobe.stack").of end
+  return all
+end
+
+local metatables = {} -- by kind, made when a map of it is first used
+
+-- The module of a kind is only loaded when something of it is called: most runs have just events.
+local function metatable_of(kind)
+  if metatables[kind] then return metatables[kind] end
+  local methods
+  local metatable = { __tostring = Map.__tostring, __newindex = properties.write }
+  function metatable.__index(self, key)
+    if Map[key] then return Map[key] end
+    if CALLS[key] then
+      methods = methods or extended(kind, METHODS[kind.module](kind))
+      return methods[key] or cannot(self, key)
+    end
+    if key == "lost" then return lost(self) end
+    return properties.read(self, key)
+  end
+  metatables[kind] = metatable
+  return metatable
 end
 
 local M = {}
+
+local function new(fields, kind, type)
+  fields.type, fields.kind, fields.kind_of = type, kind.name, kind
+  return setmetatable(fields, metatable_of(kind))
+end
+
+--- Whether a value is a map.
+function M.is(any)
+  local metatable = type(any) == "table" and getmetatable(any)
+  return metatable and metatable.__newindex == properties.write or false
+end
+
+-- Whether LP_COUNTS declared it: then it has this variable.
+local function is_pair(object, name)
+  return object.types:has_variable("lp_zero_of_" .. name)
+end
 
 --- All maps of an object: an array in the order of the file, and by name.
 function M.all(object)
   local maps = {}
   while C.lp_object_map(object.handle, #maps, raw_map) do
-    local map = setmetatable({
+    local name = ffi.string(raw_map.name)
+    local map = new({
       object = object,
+      source = "object",
       index = #maps,
-      name = ffi.string(raw_map.name),
-      type = raw_map.type,
-      key_size = raw_map.key_size,
-      value_size = raw_map.value_size,
-      max_entries = raw_map.max_entries,
+      types = object.types,
+      name = name,
+      key_type_id = raw_map.key_type,
+      value_type_id = raw_map.value_type,
       datasec = raw_map.datasec ~= nil and ffi.string(raw_map.datasec) or nil,
-    }, Map)
+    }, is_pair(object, name) and map_kinds.counts or map_kinds.of(raw_map.type), raw_map.type)
     maps[#maps + 1] = map
     maps[map.name] = map
   end
   return maps
+end
+
+--- The template of a map of maps, which can be changed before load; nil when it has none.
+function Map:template()
+  local known = rawget(self, "known_template")
+  if known then return known end
+  if self.source ~= "object" or not C.lp_object_inner_map(self.object.handle, self.index, raw_map) then return nil end
+  known = new({ object = self.object, source = "template", index = self.index, types = self.types,
+    name = self.name .. ".inner", own_info = false }, map_kinds.of(raw_map.type), raw_map.type)
+  known:info()
+  rawset(self, "known_template", known)
+  return known
+end
+
+-- What stands in the place of the object of a map that has none.
+local Alone = {}
+Alone.__index = Alone
+
+function Alone:check_open()
+  if not self.handle then err.misuse("map %s is closed", self.name) end
+end
+
+local function close_descriptor(handle)
+  C.lp_fd_close(handle[0])
+end
+
+--- A map that is only known by its descriptor, which it takes over.
+-- @tparam number fd
+-- @param[opt] of_object types to read it with; those that the kernel has of it when missing
+-- @tparam[opt] number key_type
+-- @tparam[opt] number value_type BTF ids in these
+function M.adopt(fd, of_object, key_type, value_type)
+  local handle = ffi.gc(ffi.new("int[1]", fd), close_descriptor)
+  local info, name = require("luaprobe.access").describe(fd)
+  local own = ffi.new("struct lp_map", info)
+  if of_object then own.key_type, own.value_type = key_type, value_type end
+  local types = of_object
+  if not types then
+    local btf = C.lp_map_btf(fd)
+    types = require("luaprobe.types").new(btf ~= nil and ffi.gc(btf, C.lp_btf_free) or nil)
+  end
+  local object = setmetatable({ handle = handle, name = name, loaded = true }, Alone)
+  return new({ object = object, source = "alone", own_info = own, types = types, name = name },
+    map_kinds.of(own.type), own.type)
+end
+
+--- Closes a map that is alone; one of an object is closed with that. Calling it again does nothing.
+function Map:close()
+  if self.source ~= "alone" or not self.object.handle then return end
+  self:forget()
+  close_descriptor(ffi.gc(self.object.handle, nil))
+  self.object.handle = nil
+end
+
+--- Opens a map that was pinned, by whomever; it is read with the types that it was made with.
+-- @tparam string path
+-- @raise error of stage "map"
+function M.open(path)
+  if type(path) ~= "string" then err.misuse("a pinned map is opened by its path, not by a %s", type(path)) end
+  return M.adopt(err.check(C.lp_map_open_pinned(path)))
+end
+
+--- Takes a pin away. Whoever has the map open keeps it.
+-- @raise error of stage "map"
+function M.unpin(path)
+  if type(path) ~= "string" then err.misuse("a pin is a path, not a %s", type(path)) end
+  err.check(C.lp_map_unpin(path))
 end
 
 return M

@@ -24,6 +24,8 @@ end
 function Object:load()
   self:check_open()
   if self.loaded then err.misuse("object %s is loaded already", self.name) end
+  for _, map in ipairs(self.maps) do map:template() end -- which libbpf forgets
+  require("luaprobe.pins").check(self)
   err.check(C.lp_object_load(self.handle))
   self.loaded = true
 end
@@ -122,7 +124,10 @@ end
 function Object:close()
   if not self.handle then return end
   self:detach()
-  for _, map in ipairs(self.maps) do map:close_stream() end
+  for _, map in ipairs(self.maps) do
+    map:close_stream()
+    map:forget()
+  end
   C.lp_object_close(ffi.gc(self.handle, nil))
   self.handle = nil
 end
@@ -130,6 +135,11 @@ end
 function Object:__tostring()
   return ("object %s (%d programs, %d maps, %s)"):format(self.name, #self.programs, #self.maps,
     not self.handle and "closed" or self.loaded and "loaded" or "not loaded")
+end
+
+--- Its programs, maps, constants and variables, as text.
+function Object:describe()
+  return require("luaprobe.describe").object(self)
 end
 
 local M = {}
@@ -148,20 +158,68 @@ local function from(what)
   return find.object(what)
 end
 
-local function set_constants(object, const)
-  if type(const) ~= "table" then err.misuse("const is a table of constants by name, not a %s", type(const)) end
-  for name, new in pairs(const) do object.const[name] = new end
+local function each_of(what, given, set)
+  if given == nil then return end
+  if type(given) ~= "table" then err.misuse("%s is a table by name, not a %s", what, type(given)) end
+  for name, new in pairs(given) do set(name, new) end
+end
+
+local function set_map(object, name, properties)
+  local map = object.maps[name] or err.misuse("%s has no map '%s'", object.name, tostring(name))
+  each_of("maps." .. name, properties, function(property, new) map[property] = new end)
+end
+
+local function set_program(object, name, autoload)
+  local program = object.programs[name] or err.misuse("%s has no program '%s'", object.name, tostring(name))
+  program.autoload = autoload
+end
+
+local OPTIONS = { const = true, data = true, maps = true, programs = true, kconfig = true, pin = true }
+
+local function adjust(object, opts)
+  each_of("const", opts.const, function(name, new) object.const[name] = new end)
+  each_of("data", opts.data, function(name, new) object.data[name] = new end)
+  each_of("maps", opts.maps, function(name, properties) set_map(object, name, properties) end)
+  each_of("programs", opts.programs, function(name, autoload) set_program(object, name, autoload) end)
+  if opts.pin then require("luaprobe.pins").set_directory(object, opts.pin) end
+end
+
+local function check_options(opts)
+  if opts == nil then return {} end
+  if type(opts) ~= "table" then err.misuse("options are a table, not a %s", type(opts)) end
+  for name in pairs(opts) do
+    if not OPTIONS[name] then err.misuse("there is no option '%s' for objects", tostring(name)) end
+  end
+  return opts
+end
+
+-- {CONFIG_HZ = 250, CONFIG_X = "y"} as the kernel's configuration has it.
+local function kconfig_text(kconfig)
+  if kconfig == nil or type(kconfig) == "string" then return kconfig end
+  local lines = {}
+  each_of("kconfig", kconfig, function(name, new)
+    lines[#lines + 1] = ("%s=%s\n"):format(name, new == true and "y" or new == false and "n" or tostring(new))
+  end)
+  return table.concat(lines)
 end
 
 --- Opens a BPF object; nothing reaches the kernel yet.
 -- @tparam string|table what a name ("opensnoop"), a path with a slash in it, or `{bytes = "…", name = "…"}`
--- @tparam[opt] table opts `const`: read-only constants by name, see luaprobe.value for how values are written
--- @treturn Object `const`, `data` (global variables), `programs`, `maps` (by name, and as arrays), `types`, `name`
+-- @tparam[opt] table opts
+--   `const`: read-only constants by name, see luaprobe.value for how values are written;
+--   `data`: initial values of variables by name;
+--   `maps`: by name, tables of what to set: `maps = {counts = {max_entries = 100}}`;
+--   `programs`: by name, false for those that load shall leave out;
+--   `kconfig`: what `extern … __kconfig` variables are told before the kernel's own configuration, as text or a table;
+--   `pin`: a directory in a BPF file system: each map is the one pinned there by its name, or is pinned there
+-- @treturn Object `const`, `data` (global variables), `kconfig` (configuration that it asked for), `programs`, `maps`
+--   (by name, and as arrays), `types`, `name`
 -- @raise error of stage "read" or "open"
 function M.open(what, opts)
+  opts = check_options(opts)
   local name, bytes = from(what)
   local data, size = memory(bytes)
-  local handle = err.check(C.lp_object_open(name, data, size, opts and opts.kconfig or nil))
+  local handle = err.check(C.lp_object_open(name, data, size, kconfig_text(opts.kconfig)))
   -- `bytes` keeps what libbpf points into from being collected.
   local object = setmetatable({
     name = name, bytes = bytes, handle = ffi.gc(handle, C.lp_object_close), loaded = false, probes = {},
@@ -170,9 +228,10 @@ function M.open(what, opts)
   object.types = types.new(btf ~= nil and ffi.gc(btf, C.lp_btf_free) or nil)
   object.programs = programs.all(object)
   object.maps = maps.all(object)
-  object.const = globals.new(object, true)
-  object.data = globals.new(object, false)
-  if opts and opts.const ~= nil then set_constants(object, opts.const) end
+  object.const = globals.new(object, "constant")
+  object.data = globals.new(object, "variable")
+  object.kconfig = globals.new(object, "option")
+  adjust(object, opts)
   return object
 end
 

@@ -55,11 +55,16 @@ local function enumerator(type, number)
   return name and ("%s (%s)"):format(name, digits(number)) or digits(number)
 end
 
+-- 128 bits and more: their bytes as one number.
+local function large(bytes)
+  return "0x" .. bytes:reverse():gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
+end
+
 local function scalar(types, address, type)
   local read = value.read(types, address, type.id)
   if type.kind == "enum" then return enumerator(type, read) end
   if type.kind == "ptr" then return hexadecimal(read) end
-  if type_of(read) == "string" then return quoted(read) end
+  if type_of(read) == "string" then return type.kind == "int" and large(read) or quoted(read) end
   return digits(read)
 end
 

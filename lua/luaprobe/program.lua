@@ -6,11 +6,29 @@ local err = require "luaprobe.error"
 local opening = require "luaprobe.opening"
 local options = require "luaprobe.options"
 local targets = require "luaprobe.target"
+local value = require "luaprobe.value"
 
 local Program = {}
-Program.__index = Program
 
 local raw_program = ffi.new "struct lp_program"
+
+-- `program.autoload`: whether load takes it; `program.instructions`: how many it has.
+function Program.__index(self, key)
+  if key == "autoload" then
+    self.object:check_open()
+    C.lp_object_program(self.object.handle, self.index, raw_program)
+    return raw_program.autoload
+  elseif key == "instructions" then
+    return self:info().instructions
+  end
+  return Program[key]
+end
+
+function Program.__newindex(self, key, new)
+  if key == "autoload" and type(new) == "boolean" then return self:set_autoload(new) end
+  err.misuse("program %s: %s", self.name, key == "autoload" and "autoload is true or false"
+    or ("'%s' cannot be set; autoload can"):format(tostring(key)))
+end
 
 --- An error of C, told as this program's.
 function Program:told(reason)
@@ -106,6 +124,40 @@ end
 function Program:set_autoload(on)
   self.object:check_open()
   err.check(C.lp_object_autoload(self.object.handle, self.index, on))
+end
+
+local raw_info = ffi.new "struct lp_program_info"
+
+--- What is known of it: `instructions` (of the object); once it is loaded `id`, `verified` (instructions that the
+-- verifier went through, Linux 5.16), `jited_bytes`; `runs`, `time_ns` (counted while statistics are on, see attach) and
+-- `missed`.
+-- @treturn table
+-- @raise error of stage "program"
+function Program:info()
+  self.object:check_open()
+  C.lp_object_program(self.object.handle, self.index, raw_program)
+  local code = C.lp_object_program_info(self.object.handle, self.index, raw_info)
+  if code ~= 0 and raw_program.fd >= 0 then err.raise(err.last()) end
+  local info = {}
+  for _, name in ipairs { "id", "instructions", "verified", "jited_bytes", "runs", "time_ns", "missed" } do
+    info[name] = value.integer(raw_info[name])
+  end
+  return info
+end
+
+--- What a person wants to know of it, as text.
+function Program:describe()
+  return require("luaprobe.describe").program(self)
+end
+
+--- Runs it once, or often, on given data (BPF_PROG_TEST_RUN): raw tracepoints (Linux 5.10; `context` is their
+-- arguments), syscall programs (5.14), programs for packets (`data`).
+-- @tparam[opt] table opts `data`, `context`: strings; `data_size`: room for what it makes of the data; `repeat_count`
+-- @treturn table `result` (what it returned), `duration` (nanoseconds each), `data`, `context` (as it left them)
+-- @raise error of stage "program"
+function Program:test_run(opts)
+  check_loaded(self)
+  return require("luaprobe.test_run").run(self, opts or {})
 end
 
 function Program:__tostring()

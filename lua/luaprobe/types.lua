@@ -17,6 +17,7 @@ local KINDS = {
 }
 -- Those that can be asked for by name: "struct event".
 local NUMBERS = { struct = 4, union = 5, enum = 6, typedef = 8, func = 12, datasec = 15 }
+local VARIABLE = 14
 local INT_SIGNED, INT_BOOL = 1, 4 -- BTF_INT_*
 
 local Types = {}
@@ -118,6 +119,11 @@ function Types:find(name)
   return id ~= 0 and self:get(id) or nil
 end
 
+--- Whether there is a global variable of that name.
+function Types:has_variable(name)
+  return not self.empty and C.lp_btf_find(self.btf, VARIABLE, name) ~= 0
+end
+
 --- The members of a struct or union by name, those of its anonymous members among them, as C reaches them.
 -- @treturn table by name `{type_id, offset, bit_offset, bit_size}`, counted from the start of `type`
 function Types:fields(type)
@@ -162,6 +168,11 @@ function Types:declaration(id, name)
 end
 
 local M = {}
+
+--- Whether a value is the description of a type.
+function M.is(any)
+  return getmetatable(any) == Type
+end
 
 --- The types of one object, or of the kernel.
 -- @param btf a `struct lp_btf *`, which is kept as long as the types are; nil when there is none: then no type is found

@@ -17,6 +17,7 @@ local type_of = type -- `type` is a BTF type's description below
 local M = {}
 
 local EXACT = 2 ^ 53 -- integers beyond it have gaps in a double
+M.EXACT = EXACT
 local uint8_pointer = ffi.typeof "uint8_t *"
 
 --- An integer as Lua wants it: a number where a double holds it exactly, the cdata itself otherwise.
@@ -26,6 +27,11 @@ function M.integer(value)
   if not number then return value end
   if number > -EXACT and number < EXACT then return number end
   return value
+end
+
+--- Whether it is an integer that is not a Lua number.
+function M.is_integer(value)
+  return ffi.istype("uint64_t", value) or ffi.istype("int64_t", value)
 end
 
 --- What stands for an integer as a key of a Lua table: itself, or its digits where it is cdata, which Lua compares by
@@ -46,7 +52,8 @@ function M.is_char_array(types, type)
   return type.kind == "array" and types:get(type.of).char
 end
 
-local function integer_range(type)
+--- The least and the greatest number that an integer or enumeration holds.
+function M.range(type)
   local bits = type.size * 8
   if type.signed then return -2 ^ (bits - 1), 2 ^ (bits - 1) - 1 end
   return 0, 2 ^ bits - 1
@@ -60,7 +67,7 @@ local function check_integer(type, value, path)
     value = number
   end
   if type_of(value) ~= "number" then misfit(path, "is a %s, not a number", type_of(value)) end
-  local least, most = integer_range(type)
+  local least, most = M.range(type)
   if value ~= math.floor(value) then misfit(path, "%s is not a whole number", value) end
   if value < least or value > most or type.size == 8 and math.abs(value) > EXACT then
     misfit(path, "%.0f does not fit: it takes %.0f to %.0f", value, least, most)
@@ -75,6 +82,13 @@ end
 
 local write
 
+-- A struct or an array of the very type is taken as it is.
+local function copied(types, address, type, value)
+  if type_of(value) ~= "cdata" or not ffi.istype(types:ctype(type.id), value) then return false end
+  ffi.copy(address, value, type.size)
+  return true
+end
+
 local function write_string(address, type, value, path)
   if type_of(value) ~= "string" then misfit(path, "is a %s, not a string", type_of(value)) end
   if #value >= type.count then
@@ -86,6 +100,7 @@ local function write_string(address, type, value, path)
 end
 
 local function write_array(types, address, type, value, path)
+  if copied(types, address, type, value) then return end
   if type_of(value) ~= "table" then misfit(path, "is a %s, not a table", type_of(value)) end
   if #value > type.count then misfit(path, "%d elements do not fit into %d", #value, type.count) end
   local size = types:get(type.of).size
@@ -95,6 +110,7 @@ local function write_array(types, address, type, value, path)
 end
 
 local function write_members(types, address, type, value, path)
+  if copied(types, address, type, value) then return end
   if type_of(value) ~= "table" then misfit(path, "is a %s, not a table", type_of(value)) end
   for name, field in pairs(value) do
     local member = types:fields(type)[name]
@@ -131,6 +147,15 @@ function write(types, address, id, value, path)
   ffi.cast(types:pointer(id), address)[0] = value
 end
 
+--- Writes a Lua value into memory that may end up half written.
+-- @return as write
+function M.fill(types, address, id, value, name)
+  local ok, reason = pcall(write, types, address, id, value, name)
+  if ok then return true end
+  if type(reason) ~= "table" then error(reason, 0) end
+  return nil, ("%s: %s"):format(reason.path, reason.reason)
+end
+
 --- Writes a Lua value into memory, all of it or nothing.
 -- @param types the luaprobe.types of the object
 -- @param address where, as a pointer
@@ -142,13 +167,9 @@ function M.write(types, address, id, value, name)
   local size = types:get(id).size
   local copy = ffi.new("uint8_t[?]", size)
   ffi.copy(copy, address, size)
-  local ok, reason = pcall(write, types, ffi.cast(uint8_pointer, copy), id, value, name)
-  if ok then
-    ffi.copy(address, copy, size)
-    return true
-  end
-  if type(reason) ~= "table" then error(reason, 0) end
-  return nil, ("%s: %s"):format(reason.path, reason.reason)
+  local ok, reason = M.fill(types, ffi.cast(uint8_pointer, copy), id, value, name)
+  if ok then ffi.copy(address, copy, size) end
+  return ok, reason
 end
 
 --- Reads memory as a Lua value.

@@ -1,0 +1,89 @@
+--- What maps have beside calls: sizes and names to read, and some to set before load.
+-- @module luaprobe.map_properties
+local ffi = require "ffi"
+local err = require "luaprobe.error"
+
+local M = {}
+
+local function positive(map, name, value)
+  if type(value) ~= "number" or value < 1 or value > 4294967295 or value % 1 ~= 0 then
+    err.misuse("map %s: %s is a whole number from 1 on, not %s", map.name, name, tostring(value))
+  end
+  return value
+end
+
+local function path(map, name, value)
+  if value == false then return "" end
+  if type(value) ~= "string" or value:sub(1, 1) ~= "/" then
+    err.misuse("map %s: %s is a path from the root in a BPF file system, or false", map.name, name)
+  end
+  return value
+end
+
+local function descriptor(map, _, value)
+  local is_map = type(value) == "table" and type(value.descriptor) == "function"
+  return is_map and value:descriptor() or err.misuse("map %s: inner is a map that is loaded", map.name)
+end
+
+-- Properties that the object takes before load: the member of struct lp_map_change, and how a value becomes it.
+local CHANGES = {
+  max_entries = { member = "max_entries", check = positive },
+  value_size = { member = "value_size", check = positive },
+  pin = { member = "pin", check = path },
+  inner = { member = "inner_fd", check = descriptor },
+}
+
+-- Those that only Lua looks at.
+local NOTES = {
+  key_type = true, value_type = true, pages = true, open_stream = true, final_lost = true,
+}
+
+local READERS = {}
+
+function READERS.max_entries(map) return map:info().max_entries end
+function READERS.key_size(map) return map:info().key_size end
+function READERS.value_size(map) return map:info().value_size end
+function READERS.flags(map) return map:info().flags end
+
+function READERS.pin(map)
+  return require("luaprobe.pins").path_of(map)
+end
+
+--- The template of what a map of maps holds.
+function READERS.inner(map)
+  return map:template()
+end
+
+-- Failed updates that the object counts in a variable of this name: LP_HASH and lp_update of luaprobe.bpf.h do.
+function READERS.full_errors(map)
+  return map.object.data and map.object.data["lp_full_of_" .. map.name]
+end
+
+--- Reads a property; nil when there is none of that name.
+function M.read(map, name)
+  local reader = READERS[name]
+  return reader and reader(map)
+end
+
+local function change(map, name, value)
+  local how = CHANGES[name]
+  local to = ffi.new "struct lp_map_change"
+  to.inner_fd = -1
+  local checked = how.check(map, name, value)
+  if name == "pin" and map:info().fd >= 0 then return require("luaprobe.pins").change(map, checked) end
+  to[how.member] = checked
+  map:change(to)
+end
+
+--- Sets a property.
+-- @raise a misuse when the map has no such property, or is loaded already
+function M.write(map, name, value)
+  if NOTES[name] then return rawset(map, name, value) end
+  if not CHANGES[name] then
+    err.misuse("map %s: '%s' cannot be set; max_entries, value_size, pin, inner, key_type and value_type can", map.name,
+      tostring(name))
+  end
+  change(map, name, value)
+end
+
+return M

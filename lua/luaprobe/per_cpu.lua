@@ -1,0 +1,79 @@
+--- Values of per-CPU maps: arrays with one value for each possible CPU, CPU 0 first.
+-- @module luaprobe.per_cpu
+local ffi = require "ffi"
+local err = require "luaprobe.error"
+local value = require "luaprobe.value"
+
+local M = {}
+
+local PerCpu = {}
+PerCpu.__index = PerCpu
+
+-- Adds in 64 bits where numbers are beyond a double's.
+local function add(sum, number)
+  if type(number) == "boolean" then number = number and 1 or 0 end
+  if type(sum) == "cdata" or type(number) == "cdata" or sum + number >= 2 ^ 53 then
+    return ffi.cast("uint64_t", sum) + number
+  end
+  return sum + number
+end
+
+-- The sums of all members of structs that are numbers.
+local function sum_of_structs(list)
+  local totable = require("luaprobe.pretty").totable
+  local sums = {}
+  for _, each in ipairs(list) do
+    for name, number in pairs(totable(each)) do
+      if type(number) == "number" or type(number) == "cdata" then sums[name] = add(sums[name] or 0, number) end
+    end
+  end
+  for name, number in pairs(sums) do sums[name] = value.integer(number) end
+  return sums
+end
+
+--- The sum over all CPUs.
+-- @tparam[opt] string field of values that are structs; without it a table of the sums of all their numbers
+-- @treturn number|cdata|table
+function PerCpu:sum(field)
+  if type(self[1]) == "cdata" and not field and not value.is_integer(self[1]) then return sum_of_structs(self) end
+  local sum = 0
+  for i = 1, #self do
+    local number = self[i]
+    if field then number = value.integer(number[field]) end
+    sum = add(sum, number)
+  end
+  return value.integer(sum)
+end
+
+function PerCpu:__tostring()
+  return require("luaprobe.pretty").text { unpack(self) }
+end
+
+--- The codec of a per-CPU map's values, made of one CPU's. A single value is written for every CPU.
+-- @tparam table one luaprobe.codec of one CPU's value
+-- @tparam number stride bytes from one CPU's to the next
+-- @tparam number cpus
+function M.codec(one, stride, cpus)
+  local function copy(address)
+    local list = {}
+    for i = 1, cpus do list[i] = one.copy(address + (i - 1) * stride) end
+    return setmetatable(list, PerCpu)
+  end
+  local function encode(address, new, what)
+    local is_list = getmetatable(new) == PerCpu or type(new) == "table" and new[1] ~= nil and #new == cpus
+    if type(new) == "table" and new[1] ~= nil and not is_list then
+      err.raise { code = "EINVAL", stage = "map",
+        message = ("%s has %d elements, and this machine %d CPUs"):format(what, #new, cpus) }
+    end
+    ffi.fill(address, stride * cpus)
+    for i = 1, cpus do
+      local each = new
+      if is_list then each = new[i] end
+      one.encode(address + (i - 1) * stride, each, is_list and ("%s[%d]"):format(what, i) or what)
+    end
+  end
+  return { view = copy, copy = copy, encode = encode, size = one.size, name = one.name .. " of each CPU",
+    type = one.type }
+end
+
+return M

@@ -1,0 +1,64 @@
+--- Storage of tasks, cgroups, inodes and sockets, one value at a time.
+--
+-- User space names the owner by a descriptor, which is opened for each call: a process by its pid, a cgroup or a file
+-- by its path, a socket by the number of a descriptor of this process.
+-- @module luaprobe.storage
+local C = require "luaprobe.cdef"
+local ffi = require "ffi"
+local entries = require "luaprobe.entries"
+local err = require "luaprobe.error"
+
+local ENOENT = -2
+local key = ffi.new "int[1]"
+
+local function open_owner(self, owner)
+  if self.kind == "sk_storage" then
+    if type(owner) ~= "number" then err.misuse("map %s: the key is the number of a socket's descriptor", self.name) end
+    return owner, false
+  end
+  local is_task = self.kind == "task_storage"
+  if type(owner) ~= (is_task and "number" or "string") then
+    err.misuse("map %s: the key is %s", self.name, is_task and "a process's pid" or "a path")
+  end
+  return err.check(is_task and C.lp_fd_of_process(owner) or C.lp_fd_of_path(owner)), true
+end
+
+local function with_owner(self, owner, call)
+  local fd, is_ours = open_owner(self, owner)
+  key[0] = fd
+  local code = call()
+  if is_ours then C.lp_fd_close(fd) end
+  if code == 0 then return true end
+  return code ~= ENOENT and entries.failed(self)
+end
+
+local Storage = {}
+
+--- The value that the owner has, nil when it has none.
+-- @tparam number|string owner a pid, or a path
+function Storage:get(owner)
+  local a = self.access or entries.open(self)
+  local found = with_owner(self, owner, function() return C.lp_map_lookup(a.fd, key, a.value_memory) end)
+  return found and a.value.copy(a.value_memory) or nil
+end
+
+--- Whether the owner has a value.
+function Storage:has(owner)
+  return self:get(owner) ~= nil
+end
+
+--- Gives the owner a value.
+function Storage:set(owner, new)
+  local a = self.access or entries.open(self)
+  local memory = entries.value_of(self, a, new)
+  with_owner(self, owner, function() return C.lp_map_update(a.fd, key, memory, 0) end)
+end
+
+--- Takes the owner's value away.
+-- @treturn boolean whether there was one
+function Storage:delete(owner)
+  local a = self.access or entries.open(self)
+  return with_owner(self, owner, function() return C.lp_map_delete(a.fd, key) end)
+end
+
+return Storage

@@ -1,0 +1,130 @@
+-- Pins: maps that other processes open, and that outlive this one until the pin is taken away.
+local helper = require "helper"
+local lp = require "luaprobe"
+
+if not helper.is_root() then
+  describe("pins", function() pending "needs root" end)
+  return
+end
+
+-- A BPF file system in a mount namespace of this test's own would be seen by no other process; one below a directory of
+-- its own is seen by all.
+local directory, remove
+
+local function entries()
+  return (helper.run("ls -I maps.debug -I progs.debug " .. directory)) -- which every one has
+end
+
+describe("pins", function()
+  setup(function()
+    directory, remove = helper.temporary_directory()
+    helper.run("mount -t bpf bpf " .. directory)
+  end)
+  teardown(function()
+    helper.run("umount " .. directory)
+    remove()
+  end)
+  helper.check_leaks(before_each, after_each)
+
+  local function fixture()
+    return helper.absolute(helper.fixtures .. "maps.bpf.o")
+  end
+
+  it("are made at load, and found by the next one that loads", function()
+    local path = directory .. "/numbers"
+    local first = helper.open("maps", { maps = { numbers = { pin = path } } })
+    first:load()
+    first.maps.numbers:set(1, 11)
+    assert.are.equal(path, first.maps.numbers.pin)
+    local out, err = helper.luaprobe_run(("-e %s"):format(helper.quote(([[
+      local lp = require "luaprobe"
+      local object = lp.load("%s", { maps = { numbers = { pin = "%s" } } })
+      print(object.maps.numbers:get(1))
+      object.maps.numbers:set(2, 22)
+    ]]):format(fixture(), path))))
+    assert.are.equal("11\n", out, err)
+    assert.are.equal(22, first.maps.numbers:get(2))
+    first.maps.numbers.pin = false
+    assert.are.equal("", entries())
+    assert.is_nil(first.maps.numbers.pin)
+    first:close()
+  end)
+
+  it("can be opened alone, with the types that they were made with", function()
+    local path = directory .. "/sub/structs"
+    local object = helper.open "maps"
+    object:load()
+    object.maps.structs:set({ pid = 1, comm = "sh" }, { count = 5, state = "BUSY" })
+    object.maps.structs.pin = path -- also after load; the directory is made
+    object:close()
+    local map = lp.open_map(path)
+    assert.are.equal("hash", map.kind)
+    assert.are.equal(5, tonumber(map:get({ pid = 1, comm = "sh" }).count))
+    for key, value in map:items() do
+      assert.are.equal("struct key { pid = 1, comm = \"sh\" }", tostring(key))
+      assert.are.equal(1, value.state)
+    end
+    map:close()
+    lp.unpin(path)
+    helper.run("rmdir " .. directory .. "/sub")
+    local ok, reason = pcall(lp.open_map, path)
+    assert.is_false(ok)
+    assert.is_truthy(reason.message:find(path .. ": nothing is pinned there", 1, true), reason.message)
+  end)
+
+  it("of another shape are refused with the difference, and nothing is made", function()
+    local path = directory .. "/numbers"
+    local object = helper.open("maps", { maps = { numbers = { pin = path } } })
+    object:load()
+    local other = helper.open("maps", { maps = { numbers = { max_entries = 5, pin = path } } })
+    local ok, reason = pcall(other.load, other)
+    assert.is_false(ok)
+    assert.is_truthy(reason.message:find("map numbers cannot be the one pinned at " .. path
+      .. ": max_entries is 100 there and 5 here", 1, true), reason.message)
+    other:close()
+    other = helper.open("maps", { maps = { list = { pin = path } } })
+    ok, reason = pcall(other.load, other)
+    assert.is_false(ok)
+    assert.is_truthy(reason.message:find("type is hash there and array here, value_size is 8 there and 24 here", 1, true),
+      reason.message)
+    other:close()
+    object:close()
+    lp.unpin(path)
+    assert.are.equal("", entries())
+  end)
+
+  it("of all maps of an object lie in a directory", function()
+    local pins = directory .. "/counting"
+    local object = lp.load(helper.absolute(helper.fixtures .. "counting.bpf.o"), { pin = pins })
+    object.maps.plain:set(1, 1)
+    assert.are.equal("exact\nexact_0\nexact_1\nplain\nsmall\n", (helper.run("ls " .. pins)))
+    local second = lp.load(helper.absolute(helper.fixtures .. "counting.bpf.o"), { pin = pins })
+    assert.are.equal(1, second.maps.plain:get(1))
+    second:close()
+    object:close()
+    helper.run("rm -r " .. pins)
+  end)
+
+  it("must be paths of a BPF file system", function()
+    local object = helper.open "maps"
+    for _, wrong in ipairs { "numbers", 5, "" } do
+      local ok, reason = pcall(function() object.maps.numbers.pin = wrong end)
+      assert.is_false(ok)
+      assert.is_truthy(tostring(reason):find("pin is a path from the root", 1, true), tostring(reason))
+    end
+    object:load()
+    local ok, reason = pcall(function() object.maps.numbers.pin = "/tmp/luaprobe-pin" end)
+    assert.is_false(ok)
+    assert.is_truthy(tostring(reason):find("BPF file system", 1, true), tostring(reason))
+    assert.is_false(helper.exists "/tmp/luaprobe-pin")
+    object.maps.numbers.pin = directory .. "/taken"
+    local other = helper.open "maps"
+    other:load()
+    ok, reason = pcall(function() other.maps.numbers.pin = directory .. "/taken" end)
+    assert.is_false(ok)
+    assert.is_truthy(tostring(reason):find("something is pinned there already", 1, true), tostring(reason))
+    other:close()
+    object.maps.numbers.pin = false
+    object:close()
+  end)
+end)
