@@ -200,12 +200,6 @@ size_t lp_prompt_line(char *out, size_t size, size_t *cursor)
     return length;
 }
 
-void lp_prompt_insert(const char *text)
-{
-    el_insertstr(editor, text);
-    el_set(editor, EL_REFRESH);
-}
-
 /* How many columns a text takes; control characters are shown as ^X. */
 static size_t columns_of(const char *text, size_t length)
 {
@@ -255,6 +249,14 @@ void lp_prompt_show(void)
         return;
     fflush(stdout);
     el_set(editor, EL_REFRESH);
+}
+
+/* EL_REFRESH draws from where the cursor is, so the line is taken away before. */
+void lp_prompt_insert(const char *text)
+{
+    lp_prompt_hide();
+    el_insertstr(editor, text);
+    lp_prompt_show();
 }
 
 /* ---- keys ------------------------------------------------------------------------------------------------------- */
