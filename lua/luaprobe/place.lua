@@ -252,7 +252,7 @@ function M.of(target, joined)
   elseif kind == C.LP_TRACEPOINT then
     place.kind, place.category = "tracepoint", ffi.string(target.category)
   elseif kind == C.LP_KSYSCALL or kind == C.LP_KRETSYSCALL then
-    place.kind = "syscall"
+    place.kind, place.name = "syscall", ffi.string(target.text):match "[^:]*$"
   else
     err.raise { code = "EINVAL", stage = "expression",
       message = ffi.string(target.text) .. ": one-liners are for kprobes, uprobes, USDT probes and tracepoints" }

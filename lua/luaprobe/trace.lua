@@ -79,6 +79,7 @@ end
 
 -- The next batch of the stream, without waiting: how many events it has.
 local function read_batch(stream)
+  if stream.read then return stream:read() end
   return C.lp_ring_read(stream.ring, stream.batch, 512)
 end
 
@@ -223,9 +224,13 @@ end
 
 -- Compiles the fields; texts get their places in the event.
 local function compile_fields(plan, parsed)
-  local fields, texts, formats = {}, 0, {}
+  local fields, texts, formats, names = {}, 0, {}, {}
   for i, one in ipairs(parsed) do
     local field = plan:compile(one)
+    if names[field.name] then
+      expression.wrong(field.name, "two fields are called so", ("give one another name: NAME = %s"):format(field.text))
+    end
+    names[field.name] = true
     field.index = i - 1
     if RESERVED[field.name] then field.name = "_" .. field.name end
     if field.is_text or field.bytes then

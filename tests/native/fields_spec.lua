@@ -47,7 +47,7 @@ local function check(target, rows, call, opts)
     assert.is_true(#items >= 1, target .. ": no event")
     local event = items[#items]
     for i = from, math.min(from + 7, #rows) do
-      local name = rows[i][1]:gsub(":%l+$", "")
+      local name = rows[i][3] or rows[i][1]:gsub(":%l+$", "")
       local wanted = rows[i][2]
       assert.are.equal(wanted, event[name], ("%s %s"):format(target, rows[i][1]))
     end
@@ -125,7 +125,7 @@ describe("the value of", function()
       assert(ffi.C.listen(fd, 17) == 0)
     end
     check("kprobe:inet_listen", {
-      { "backlog", 17 }, { "sock->state", "SS_UNCONNECTED" }, { "sock->state:d", 1 }, { "sock->type", 1 },
+      { "backlog", 17 }, { "sock->state", "SS_UNCONNECTED" }, { "number = sock->state:d", 1, "number" }, { "sock->type", 1 },
       { "sock->ops->family", 2 }, { "sock->sk->sk_type", 1 }, { "sock->sk->sk_protocol", 6 },
       { "sock->sk->sk_rcvbuf", 40000 },
       { "sock->sk->sk_userlocks", 2 + 4 + 8 }, -- 4 bits
