@@ -90,7 +90,8 @@ struct lp_btf *lp_btf_new(const void *data, size_t size, const struct lp_btf *ba
     const uint8_t *body;
     size_t room;
 
-    if (!btf || size < sizeof(*header) || header->magic != BTF_MAGIC || header->hdr_len > size)
+    if (!btf || size < sizeof(*header) || header->magic != BTF_MAGIC || header->hdr_len > size ||
+        header->hdr_len % 4 != 0)
         goto fail;
     body = (const uint8_t *)data + header->hdr_len;
     room = size - header->hdr_len;

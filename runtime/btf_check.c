@@ -2,7 +2,8 @@
  * btf_check.c: whether an object's BTF holds together, before libbpf and the type maker see it.
  *
  * libbpf trusts what it reads: up to 1.3 at least, a type number out of range or a typedef of itself makes it crash or
- * hang. A damaged file shall be refused instead, so every number in .BTF and .BTF.ext is looked at here, once.
+ * hang. A damaged file shall be refused instead, so every number in .BTF is looked at here, once; those
+ * in .BTF.ext in btf_ext_check.c.
  */
 #include <elf.h>
 #include <errno.h>
@@ -12,58 +13,18 @@
 
 #include "btf.h"
 #include "btf_check.h"
+#include "btf_ext_check.h"
+#include "elf_check.h"
 #include "error.h"
 
-struct span {
-    const char *data;
-    size_t size;
-};
-
 struct check {
-    struct span strings;
+    struct lp_span strings;
     const struct btf_type **types; /* by number; 0 is void */
     uint32_t count;
     uint8_t *state; /* of the search for types that hold themselves */
 };
 
 enum { MAX_DEPTH = 64 };
-
-/* ---- ELF ------------------------------------------------------------------------------------------------------ */
-
-static bool inside(struct span whole, uint64_t offset, uint64_t size)
-{
-    return offset <= whole.size && size <= whole.size - offset;
-}
-
-static bool section_at(struct span elf, const Elf64_Ehdr *header, uint32_t i, Elf64_Shdr *out)
-{
-    uint64_t offset = header->e_shoff + (uint64_t)i * header->e_shentsize;
-
-    if (header->e_shentsize < sizeof(*out) || !inside(elf, offset, sizeof(*out)))
-        return false;
-    memcpy(out, elf.data + offset, sizeof(*out));
-    return out->sh_type == SHT_NOBITS || inside(elf, out->sh_offset, out->sh_size);
-}
-
-/* The contents of the section of that name; empty when there is none. */
-static struct span find_section(struct span elf, const char *name)
-{
-    Elf64_Ehdr header;
-    Elf64_Shdr names;
-    Elf64_Shdr section;
-    size_t length = strlen(name) + 1;
-
-    memcpy(&header, elf.data, sizeof(header));
-    if (!section_at(elf, &header, header.e_shstrndx, &names))
-        return (struct span){NULL, 0};
-    for (uint32_t i = 0; i < header.e_shnum; i++) {
-        if (section_at(elf, &header, i, &section) && section.sh_type != SHT_NOBITS &&
-            inside(elf, names.sh_offset + section.sh_name, length) &&
-            memcmp(elf.data + names.sh_offset + section.sh_name, name, length) == 0)
-            return (struct span){elf.data + section.sh_offset, section.sh_size};
-    }
-    return (struct span){NULL, 0};
-}
 
 /* ---- .BTF ----------------------------------------------------------------------------------------------------- */
 
@@ -79,7 +40,7 @@ static bool is_type(const struct check *check, uint32_t id)
 }
 
 /* Types refer to each other in both directions, so they are listed first. */
-static bool list_types(struct check *check, struct span section)
+static bool list_types(struct check *check, struct lp_span section)
 {
     size_t most = section.size / sizeof(struct btf_type);
 
@@ -89,9 +50,9 @@ static bool list_types(struct check *check, struct span section)
         return false;
     for (size_t offset = 0; offset < section.size;) {
         const struct btf_type *type = (const void *)(section.data + offset);
-        size_t size = inside(section, offset, sizeof(*type)) ? lp_btf_type_bytes(type) : 0;
+        size_t size = lp_span_holds(section, offset, sizeof(*type)) ? lp_btf_type_bytes(type) : 0;
 
-        if (size == 0 || !inside(section, offset, size))
+        if (size == 0 || !lp_span_holds(section, offset, size))
             return false;
         check->types[++check->count] = type;
         offset += size;
@@ -111,6 +72,25 @@ static bool check_list(const struct check *check, const struct btf_type *type, i
     return true;
 }
 
+static bool is_kind(const struct check *check, uint32_t id, uint32_t kind)
+{
+    return id > 0 && is_type(check, id) && BTF_INFO_KIND(check->types[id]->info) == kind;
+}
+
+/* A data section holds variables, and one of externs functions too; libbpf takes each entry for one or the other. */
+static bool check_datasec(const struct check *check, const struct btf_type *type)
+{
+    const struct btf_var_secinfo *entries = (const void *)(type + 1);
+
+    for (uint32_t i = 0; i < BTF_INFO_VLEN(type->info); i++) {
+        if (entries[i].offset > INT32_MAX ||
+            !(is_kind(check, entries[i].type, BTF_KIND_VAR) || is_kind(check, entries[i].type, BTF_KIND_FUNC)))
+            return false;
+    }
+    return true;
+}
+
+/* libbpf adds sizes and offsets in 32 bits: with half of what these hold, no sum overflows. */
 static bool check_type(const struct check *check, const struct btf_type *type)
 {
     const struct btf_array *array = (const void *)(type + 1);
@@ -122,9 +102,11 @@ static bool check_type(const struct check *check, const struct btf_type *type)
         return is_type(check, array->type) && is_type(check, array->index_type);
     case BTF_KIND_STRUCT:
     case BTF_KIND_UNION:
-        return check_list(check, type, 3, 0, 1);
+        return type->size <= INT32_MAX && check_list(check, type, 3, 0, 1);
     case BTF_KIND_DATASEC:
-        return check_list(check, type, 3, -1, 0);
+        return check_datasec(check, type);
+    case BTF_KIND_FUNC:
+        return is_kind(check, type->type, BTF_KIND_FUNC_PROTO);
     case BTF_KIND_ENUM:
         return check_list(check, type, 2, 0, -1);
     case BTF_KIND_ENUM64:
@@ -145,7 +127,7 @@ static bool is_finite(struct check *check, uint32_t id, int depth)
 {
     enum { UNSEEN, UNDER_WAY, FINITE };
     const struct btf_type *type = check->types[id];
-    const struct btf_member *members = (const void *)(type + 1);
+    const struct btf_member *members;
     bool finite = true;
 
     if (id == 0 || check->state[id] == FINITE)
@@ -153,6 +135,7 @@ static bool is_finite(struct check *check, uint32_t id, int depth)
     if (check->state[id] == UNDER_WAY || depth > MAX_DEPTH)
         return false;
     check->state[id] = UNDER_WAY;
+    members = (const void *)(type + 1);
     switch (BTF_INFO_KIND(type->info)) {
     case BTF_KIND_TYPEDEF:
     case BTF_KIND_VOLATILE:
@@ -174,7 +157,54 @@ static bool is_finite(struct check *check, uint32_t id, int depth)
     return finite;
 }
 
-static bool check_types(struct check *check, struct span types)
+/* The bytes of a type whose end is known to come, as far as 64 bits hold them. */
+static uint64_t size_of(const struct check *check, uint32_t id)
+{
+    uint64_t elements = 1;
+
+    while (id != 0) {
+        const struct btf_type *type = check->types[id];
+        uint64_t size = 0;
+
+        switch (BTF_INFO_KIND(type->info)) {
+        case BTF_KIND_ARRAY:
+            id = ((const struct btf_array *)(type + 1))->type;
+            size = ((const struct btf_array *)(type + 1))->nelems;
+            break;
+        case BTF_KIND_TYPEDEF:
+        case BTF_KIND_VOLATILE:
+        case BTF_KIND_CONST:
+        case BTF_KIND_RESTRICT:
+        case BTF_KIND_TYPE_TAG:
+            id = type->type;
+            continue;
+        case BTF_KIND_INT:
+        case BTF_KIND_FLOAT:
+        case BTF_KIND_ENUM:
+        case BTF_KIND_ENUM64:
+        case BTF_KIND_STRUCT:
+        case BTF_KIND_UNION:
+            id = 0;
+            size = type->size;
+            break;
+        default: /* a pointer, or what has no size */
+            id = 0;
+            size = 8;
+            break;
+        }
+        if (__builtin_mul_overflow(elements, size, &elements))
+            return UINT64_MAX;
+    }
+    return elements;
+}
+
+/* libbpf takes the size of an extern for a number of 31 bits and, when it is negative, for an error of its own. */
+static bool check_size(const struct check *check, const struct btf_type *type)
+{
+    return BTF_INFO_KIND(type->info) != BTF_KIND_VAR || size_of(check, type->type) <= INT32_MAX;
+}
+
+static bool check_types(struct check *check, struct lp_span types)
 {
     if (!list_types(check, types))
         return false;
@@ -183,103 +213,46 @@ static bool check_types(struct check *check, struct span types)
             return false;
     }
     for (uint32_t i = 1; i <= check->count; i++) {
-        if (!is_finite(check, i, 0))
+        if (!is_finite(check, i, 0) || !check_size(check, check->types[i]))
             return false;
     }
     return true;
 }
 
-static bool check_btf(struct check *check, struct span section)
+static bool check_btf(struct check *check, struct lp_span section)
 {
     struct btf_header header;
-    struct span body;
+    struct lp_span body;
 
     if (section.size < sizeof(header))
         return false;
     memcpy(&header, section.data, sizeof(header));
-    if (header.magic != BTF_MAGIC || header.hdr_len < sizeof(header) || header.hdr_len > section.size)
+    if (header.magic != BTF_MAGIC || header.hdr_len < sizeof(header) || header.hdr_len > section.size ||
+        header.hdr_len % 4 != 0)
         return false;
-    body = (struct span){section.data + header.hdr_len, section.size - header.hdr_len};
-    if (!inside(body, header.type_off, header.type_len) || !inside(body, header.str_off, header.str_len) ||
-        header.type_off % 4 != 0 || header.str_len == 0 || body.data[header.str_off + header.str_len - 1] != '\0')
+    body = (struct lp_span){section.data + header.hdr_len, section.size - header.hdr_len};
+    if (!lp_span_holds(body, header.type_off, header.type_len) ||
+        !lp_span_holds(body, header.str_off, header.str_len) || header.type_off % 4 != 0 || header.str_len == 0 ||
+        body.data[header.str_off + header.str_len - 1] != '\0')
         return false;
-    check->strings = (struct span){body.data + header.str_off, header.str_len};
-    return check_types(check, (struct span){body.data + header.type_off, header.type_len});
+    check->strings = (struct lp_span){body.data + header.str_off, header.str_len};
+    return check_types(check, (struct lp_span){body.data + header.type_off, header.type_len});
 }
 
-/* ---- .BTF.ext: what the instructions refer to ----------------------------------------------------------------- */
-
-/* Each part: the size of a record, then per section its name, the number of records, and these. */
-static bool check_records(const struct check *check, struct span part, int type_word, int string_word)
-{
-    uint32_t size;
-    size_t offset = 4;
-
-    if (part.size == 0)
-        return true;
-    if (part.size < 4)
-        return false;
-    memcpy(&size, part.data, 4);
-    if (size < 8 || size > part.size || size % 4 != 0)
-        return false;
-    while (offset < part.size) {
-        const uint32_t *head = (const void *)(part.data + offset);
-
-        if (!inside(part, offset, 8) || !is_string(check, head[0]) ||
-            !inside(part, offset + 8, (uint64_t)head[1] * size))
-            return false;
-        for (uint32_t i = 0; i < head[1]; i++) {
-            const uint32_t *record = (const void *)(part.data + offset + 8 + (size_t)i * size);
-
-            if ((type_word >= 0 && !is_type(check, record[type_word])) ||
-                (string_word >= 0 && !is_string(check, record[string_word])))
-                return false;
-        }
-        offset += 8 + (size_t)head[1] * size;
-    }
-    return true;
-}
-
-/* The header: magic, version, flags, length, then offset and length of func_info, line_info and CO-RE relocations. */
-static bool check_ext(const struct check *check, struct span section)
-{
-    uint32_t words[8] = {0};
-    uint32_t length;
-    struct span body;
-    static const struct {
-        int word, type_word, string_word;
-    } parts[] = {{2, 1, -1}, {4, -1, 1}, {6, 1, 2}};
-
-    if (section.size < 24)
-        return false;
-    memcpy(&length, section.data + 4, 4);
-    if (length < 24 || length > section.size || length % 4 != 0)
-        return false;
-    memcpy(words, section.data, length < sizeof(words) ? length : sizeof(words));
-    body = (struct span){section.data + length, section.size - length};
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        uint32_t offset = words[parts[i].word];
-        uint32_t size = words[parts[i].word + 1];
-
-        if (!inside(body, offset, size) || offset % 4 != 0 ||
-            !check_records(check, (struct span){body.data + offset, size}, parts[i].type_word, parts[i].string_word))
-            return false;
-    }
-    return true;
-}
+/* ---- the sections of an object, or a file ------------------------------------------------------------------------ */
 
 /* A copy that words can be read from: the file need not be aligned. */
-static struct span aligned(struct span section)
+static struct lp_span aligned(struct lp_span section)
 {
     char *copy = malloc(section.size + 1);
 
     if (copy && section.size > 0)
         memcpy(copy, section.data, section.size);
-    return (struct span){copy, section.size};
+    return (struct lp_span){copy, section.size};
 }
 
 /* Frees what the check made and the copies it looked at, and tells the result. */
-static int finish(struct check *check, struct span btf, struct span ext, const char *name, bool good)
+static int finish(struct check *check, struct lp_span btf, struct lp_span ext, const char *name, bool good)
 {
     free(check->types);
     free(check->state);
@@ -294,26 +267,26 @@ static int finish(struct check *check, struct span btf, struct span ext, const c
 
 int lp_btf_check(const char *object, const void *data, size_t size)
 {
-    struct span elf = {data, size};
-    struct span btf = aligned(find_section(elf, ".BTF"));
-    struct span ext = aligned(find_section(elf, ".BTF.ext"));
+    struct lp_span elf = {data, size};
+    struct lp_span btf = aligned(lp_elf_section(elf, ".BTF"));
+    struct lp_span ext = aligned(lp_elf_section(elf, ".BTF.ext"));
     struct check check = {0};
     bool good = btf.data && ext.data;
 
     /* Without any the object is libbpf's to refuse or to take. */
     if (good && btf.size > 0)
-        good = check_btf(&check, btf) && (ext.size == 0 || check_ext(&check, ext));
+        good = check_btf(&check, btf) && lp_btf_ext_check(ext, check.count, check.strings.size);
     return finish(&check, btf, ext, object, good);
 }
 
 int lp_btf_check_file(const char *path, const void *data, size_t size)
 {
-    struct span none = {NULL, 0};
+    struct lp_span none = {NULL, 0};
     struct check check = {0};
-    struct span raw;
+    struct lp_span raw;
 
     if (size >= sizeof(Elf64_Ehdr) && memcmp(data, ELFMAG, SELFMAG) == 0)
         return lp_btf_check(path, data, size);
-    raw = aligned((struct span){data, size});
+    raw = aligned((struct lp_span){data, size});
     return finish(&check, raw, none, path, raw.data && check_btf(&check, raw));
 }

@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_DEPTH = 16 };
+/* Damaged types can be functions that take themselves, many times each. */
+enum { MAX_DEPTH = 16, MAX_STEPS = 2000 };
 
 struct text {
     char *out;
     size_t size;
     size_t length;
+    uint32_t *steps; /* that may still be made, of all texts of a declaration */
 };
 
 static void append(struct text *text, const char *part)
@@ -62,11 +64,11 @@ static void declare(struct text *text, const struct lp_btf *btf, uint32_t id, in
 static void append_parameters(struct text *text, const struct lp_btf *btf, const struct btf_type *prototype, int depth)
 {
     append(text, "(");
-    for (uint32_t i = 0; i < btf_vlen(prototype); i++) {
+    for (uint32_t i = 0; i < btf_vlen(prototype) && *text->steps > 0; i++) {
         const struct btf_param *parameter = btf_params(prototype) + i;
         const char *name = lp_btf_name_at(btf, parameter->name_off);
         char buffer[512];
-        struct text one = {buffer, sizeof(buffer), 0};
+        struct text one = {buffer, sizeof(buffer), 0, text->steps};
 
         append(text, i > 0 ? ", " : "");
         buffer[0] = '\0';
@@ -96,10 +98,11 @@ static void declare(struct text *text, const struct lp_btf *btf, uint32_t id, in
     const struct btf_type *type = lp_btf_at(btf, id);
     char count[16];
 
-    if (id == 0 || !type || depth > MAX_DEPTH) {
+    if (id == 0 || !type || depth > MAX_DEPTH || *text->steps == 0) {
         finish(text, "", "void");
         return;
     }
+    (*text->steps)--;
     switch (btf_kind(type)) {
     case BTF_KIND_PTR:
         prepend(text, "*");
@@ -141,7 +144,8 @@ static void declare(struct text *text, const struct lp_btf *btf, uint32_t id, in
 
 void lp_btf_declaration(const struct lp_btf *btf, uint32_t id, const char *name, char *out, size_t size)
 {
-    struct text text = {out, size, 0};
+    uint32_t steps = MAX_STEPS;
+    struct text text = {out, size, 0, &steps};
 
     if (size == 0)
         return;

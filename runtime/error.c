@@ -55,6 +55,15 @@ static void set_code(int code, const char *stage)
     last.log = NULL;
 }
 
+/* Messages name what stands in files, which a terminal shall not act upon. */
+static void make_printable(char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text < ' ' || *text == 127)
+            *text = *text == '\t' ? ' ' : '?';
+    }
+}
+
 int lp_error_set(int code, const char *stage, const char *format, ...)
 {
     va_list args;
@@ -63,6 +72,7 @@ int lp_error_set(int code, const char *stage, const char *format, ...)
     va_start(args, format);
     vsnprintf(message_text, sizeof(message_text), format, args);
     va_end(args);
+    make_printable(message_text);
     return -code;
 }
 
@@ -120,12 +130,15 @@ void lp_error_hint_permission(void)
                       "kernel.perf_event_paranoid refuses it");
 }
 
-/* libbpf's print function. Running out of memory here only costs text. */
+/* libbpf's print function. Running out of memory here only costs text, and most of libbpf's is for debugging it. */
 static int collect(enum libbpf_print_level level, const char *format, va_list args)
 {
     char *text;
-    int length = vasprintf(&text, format, args);
+    int length;
 
+    if (level == LIBBPF_DEBUG && !verbose)
+        return 0;
+    length = vasprintf(&text, format, args);
     if (length < 0)
         return 0;
     if (verbose)
@@ -232,6 +245,7 @@ int lp_error_from_libbpf(int code, const char *stage, const char *subject)
     } else {
         snprintf(message_text, sizeof(message_text), "%s: %s", subject, strerror(code));
     }
+    make_printable(message_text);
     if (code == EPERM && !begin)
         lp_error_hint_permission();
     last.log = captured;

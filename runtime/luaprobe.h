@@ -18,7 +18,7 @@
 /* ---- versions ------------------------------------------------------------------------------------------------- */
 
 /* Goes up whenever a declaration below changes; cdef.lua refuses a host that was compiled with another number. */
-enum { LP_ABI = 4 };
+enum { LP_ABI = 5 };
 int lp_abi(void);
 const char *lp_version(void);
 const char *lp_version_libbpf(void);

@@ -11,8 +11,10 @@
 
 #include "btf.h"
 #include "btf_check.h"
+#include "elf_check.h"
 #include "error.h"
 #include "kernel_btf.h"
+#include "layout_check.h"
 #include "object.h"
 
 /* What readelf -h calls the machine, for the objects that people confuse with BPF ones. */
@@ -73,7 +75,7 @@ struct lp_object *lp_object_open(const char *name, const void *data, size_t size
                 .kernel_log_level = lp_error_is_verbose() ? LOG_STATISTICS : 0);
     struct lp_object *object;
 
-    if (check_elf(name, data, size) != 0 || lp_btf_check(name, data, size) != 0)
+    if (check_elf(name, data, size) != 0 || lp_elf_check(name, data, size) != 0 || lp_btf_check(name, data, size) != 0)
         return NULL;
     object = calloc(1, sizeof(*object));
     if (object)
@@ -88,6 +90,8 @@ struct lp_object *lp_object_open(const char *name, const void *data, size_t size
         lp_error_from_libbpf(errno, "open", name);
         goto fail;
     }
+    if (lp_layout_check(object) != 0)
+        goto fail;
     return object;
 
 fail:

@@ -1,4 +1,5 @@
---- LP_COUNTS maps of bpf/include/maps.bpf.h: pairs of hash maps, one of which programs write to while the other is read.
+--- LP_COUNTS maps of bpf/include/maps.bpf.h: pairs of hash maps: programs write to one while the
+-- other is read.
 --
 -- All calls of luaprobe.entries are for what was counted since the last drain.
 -- @module luaprobe.counts

@@ -1,7 +1,7 @@
 --- FFI types of exactly the layout that BTF gives.
 --
 -- FFI's own names are global to the process and refuse a second, different `struct event`, so every type here gets a
--- tag of its own (`struct event_12`). Types are spelled out as text, without FFI's `$` parameters: test runners remember
+-- tag of its own (`struct event_12`). Types are spelled out as text, without FFI's `$`: test runners remember
 -- what ffi.typeof returned by that text alone.
 -- @module luaprobe.layout
 local ffi = require "ffi"
@@ -28,6 +28,15 @@ local function number_name(type)
   return (type.signed and SIGNED or UNSIGNED)[type.size]
 end
 
+-- FFI's parser says no to what an object of another language, or a damaged one, can hold: names that C cannot have,
+-- arrays beyond all memory.
+local function told(type, call, text)
+  local ok, result = pcall(call, text)
+  if ok then return result end
+  err.raise { code = "ENOTSUP", stage = "types",
+    message = ("%s %s of the object cannot be declared in C: %s"):format(type.kind, type.name, result) }
+end
+
 local declare, body
 
 local function is_last(parent, member)
@@ -40,6 +49,12 @@ local function is_beyond_ffi(types, parent, member, is_inner)
   if member.bit_size then return true end
   local type = types:get(member.type_id)
   return type.kind == "array" and type.count == 0 and (is_inner or not is_last(parent, member))
+end
+
+-- What has no name is reached by the names in it.
+local function is_nothing(types, member)
+  local kind = member.name == "" and types:get(member.type_id).kind
+  return kind and kind ~= "struct" and kind ~= "union"
 end
 
 local function declare_member(types, member)
@@ -59,7 +74,7 @@ function body(types, type, is_inner)
   local is_struct = type.kind == "struct"
   local ends_open = false
   for _, member in ipairs(type.members) do
-    if not is_beyond_ffi(types, type, member, is_inner) then
+    if not is_nothing(types, member) and not is_beyond_ffi(types, type, member, is_inner) then
       if is_struct then lines[#lines + 1] = gap(place, member.bit_offset) end
       lines[#lines + 1] = declare_member(types, member)
       local of = types:get(member.type_id)
@@ -82,7 +97,7 @@ local function fields_beyond_ffi(types, type)
       found[name] = { bit_offset = field.bit_offset, bit_size = field.bit_size, signed = of.signed, bool = of.bool }
     elseif of.kind == "array" and of.count == 0 and (field.inner or not is_last(type, field)) then
       found = found or {}
-      found[name] = { offset = field.offset, pointer = ffi.typeof(declare(types, of.of, "*")) }
+      found[name] = { offset = field.offset, pointer = M.typeof(types, of.of, "*") }
     end
   end
   return found
@@ -145,7 +160,7 @@ local function declare_struct(types, type)
   local key = identity(type, text, beyond)
   if tags[key] then return tags[key] end
   local tag = new_tag(type)
-  ffi.cdef(("%s %s;"):format(tag, text))
+  told(type, ffi.cdef, ("%s %s;"):format(tag, text))
   check_layout(types, type, ffi.typeof(tag), beyond)
   local index, newindex
   if beyond then index, newindex = accessors(tag, beyond) end
@@ -173,7 +188,12 @@ function declare(types, id, name)
   if name:sub(1, 1) == "*" then name = "(" .. name .. ")" end
   return ("uint8_t %s[%d]"):format(name, type.size)
 end
-M.declare = declare
+
+--- The FFI type of a BTF id (`name` ""), or of a pointer to it ("*").
+-- @raise error of stage "types" when FFI cannot have such a type
+function M.typeof(types, id, name)
+  return told(types:get(id), ffi.typeof, declare(types, id, name))
+end
 
 --- tostring of a struct: luaprobe.pretty, which most runs do not need.
 function M.show(struct)

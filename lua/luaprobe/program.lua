@@ -129,8 +129,8 @@ end
 local raw_info = ffi.new "struct lp_program_info"
 
 --- What is known of it: `instructions` (of the object); once it is loaded `id`, `verified` (instructions that the
--- verifier went through, Linux 5.16), `jited_bytes`; `runs`, `time_ns` (counted while statistics are on, see attach) and
--- `missed`.
+-- verifier went through, Linux 5.16), `jited_bytes`; `runs`, `time_ns` (counted while statistics are on, see attach)
+-- and `missed`.
 -- @treturn table
 -- @raise error of stage "program"
 function Program:info()

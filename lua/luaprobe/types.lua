@@ -148,14 +148,14 @@ end
 --- The FFI type of a BTF id; enums are integers, pointers are `void *`, 128-bit integers are bytes.
 function Types:ctype(id)
   local type = self:get(id)
-  if not type.ctype then type.ctype = ffi.typeof(layout.declare(self, id, "")) end
+  if not type.ctype then type.ctype = layout.typeof(self, id, "") end
   return type.ctype
 end
 
 --- The FFI type of a pointer to a BTF id.
 function Types:pointer(id)
   local type = self:get(id)
-  if not type.pointer then type.pointer = ffi.typeof(layout.declare(self, id, "*")) end
+  if not type.pointer then type.pointer = layout.typeof(self, id, "*") end
   return type.pointer
 end
 

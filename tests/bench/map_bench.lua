@@ -1,5 +1,5 @@
--- Reading and writing a hash map, beside the same loops in C, in turn on the same map. Prints nanoseconds per entry, the
--- ratio of the medians, and the size of the Lua heap.
+-- Reading and writing a hash map, beside the same loops in C, in turn on the same map. Prints nanoseconds per entry,
+-- the ratio of the medians, and the size of the Lua heap.
 --
 --   build/luaprobe tests/bench/map_bench.lua
 --

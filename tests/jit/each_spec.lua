@@ -9,38 +9,8 @@ end
 
 local lp = require "luaprobe"
 local events = require "luaprobe.events"
-
--- The bytecode of a loop is patched when its trace is compiled (J…) or was given up (I…). The numbers are those of
--- this LuaJIT's own list.
-local bytecode_names = require("jit.vmdef").bcnames
-local function name_of(instruction)
-  local number = instruction % 256
-  return bytecode_names:sub(number * 6 + 1, number * 6 + 6):gsub(" ", "")
-end
-
--- The loop instructions of a function: { JITERL = 1, … }
-local function loops(fn)
-  local found = {}
-  for pc = 1, 1e6 do
-    local instruction = require("jit.util").funcbc(fn, pc)
-    if not instruction then return found end
-    local name = name_of(instruction)
-    if name:find "^[IJ]?ITERL$" or name:find "^[IJ]?FORL$" or name:find "^[IJ]?LOOP$" then
-      found[name] = (found[name] or 0) + 1
-    end
-  end
-end
-
--- Counts what the compiler did while `fn` ran.
-local function watch(fn)
-  local counts = { stop = 0, abort = 0, flush = 0 }
-  local function on_trace(what) counts[what] = (counts[what] or 0) + 1 end
-  jit.attach(on_trace, "trace")
-  local ok, reason = pcall(fn)
-  jit.attach(on_trace)
-  assert(ok, reason)
-  return counts
-end
+local jit_loops = require "jit_loops"
+local loops, watch = jit_loops.of, jit_loops.watch
 
 local function burst_object()
   local object = helper.open("burst", { const = { only_pid = helper.pid, burst = 64 } })

@@ -35,6 +35,39 @@ describe("the README", function()
     assert.is_truthy(helper.read("README.md"):find(helper.read "examples/busiest.lua", 1, true))
   end)
 
+  it("reads and writes maps as it says", function()
+    local text = helper.read("README.md"):match '```lua\n(local object = lp.open%("tool".-)```'
+    local directory, remove = helper.temporary_directory()
+    helper.run("mount -t bpf bpf " .. directory)
+    local lp, printed, shown = require "luaprobe", {}, {}
+    local object
+    local chunk = assert(loadstring((text:gsub("/sys/fs/bpf", directory))))
+    setfenv(chunk, {
+      lp = setmetatable({
+        open = function(_, opts)
+          object = helper.open("tool", opts)
+          return object
+        end,
+        pretty = function(what) shown[#shown + 1] = what end,
+      }, { __index = lp }),
+      print = function(...) printed[#printed + 1] = { ... } end,
+      key = { pid = 2, comm = "cat" }, value = { count = 4 },
+    })
+    local ok, reason = pcall(chunk)
+    local pinned = helper.exists(directory .. "/calls")
+    object:close()
+    helper.run("umount " .. directory)
+    remove()
+    assert(ok, reason)
+    assert.are.same({ object }, shown)
+    assert.are.equal(0, printed[1][1])
+    table.sort(printed, function(a, b) return tostring(a[1]) < tostring(b[1]) end)
+    assert.are.same({ { 0 }, { 1, 3 }, { 2, 4 } }, { printed[1], { printed[2][1], tonumber(printed[2][2]) },
+      { printed[3][1], tonumber(printed[3][2]) } })
+    assert.are.equal("struct path", tostring(printed[4][1]):match "^struct path")
+    assert.is_true(pinned)
+  end)
+
   it("attaches as it says", function()
     if not helper.has_kprobes() then return pending "this kernel has no kprobes" end
     local text = helper.read("README.md"):match "```lua\n(local program = object.-)```"

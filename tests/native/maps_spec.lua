@@ -434,7 +434,10 @@ describe("counts", function()
     assert.are.equal(4 * per_thread, object.data.calls)
     assert.are.equal(4 * per_thread, sum)
     assert.is_true(drains > 5, drains)
-    for i = 0, 63 do assert.are.equal(4 * (math.floor(per_thread / 64) + (i < per_thread % 64 and 1 or 0)), sums[1000000 + i]) end
+    for i = 0, 63 do
+      local each = math.floor(per_thread / 64) + (i < per_thread % 64 and 1 or 0)
+      assert.are.equal(4 * each, sums[1000000 + i])
+    end
     object:close()
   end)
 

@@ -85,8 +85,8 @@ describe("pins", function()
     other = helper.open("maps", { maps = { list = { pin = path } } })
     ok, reason = pcall(other.load, other)
     assert.is_false(ok)
-    assert.is_truthy(reason.message:find("type is hash there and array here, value_size is 8 there and 24 here", 1, true),
-      reason.message)
+    local expected = "type is hash there and array here, value_size is 8 there and 24 here"
+    assert.is_truthy(reason.message:find(expected, 1, true), reason.message)
     other:close()
     object:close()
     lp.unpin(path)
