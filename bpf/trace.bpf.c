@@ -16,7 +16,7 @@ struct event {
     __u32 tid;
     __u32 uid;
     __u32 cpu;
-    __s32 stack; /* key of `stacks`, or a negative errno */
+    __s32 stack;  /* key of `stacks`, or a negative errno */
     __u32 failed; /* bit N: field N could not be read */
     __u32 cut;    /* bit N: field N was longer */
     __u32 unused;
@@ -28,7 +28,7 @@ struct event {
 LP_EVENTS(events, struct event);
 
 const volatile struct fetch fields[FIELDS] = {};
-const volatile __u8 texts = 0;  /* how many of the fields are texts */
+const volatile __u8 texts = 0;   /* how many of the fields are texts */
 const volatile _Bool joined = 0; /* the entry waits for its return */
 const volatile _Bool with_stack = 0;
 

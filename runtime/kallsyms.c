@@ -179,7 +179,8 @@ bool lp_kallsyms_next(const struct lp_kallsyms *kallsyms, const char *pattern, c
 /* Parts that compilers put elsewhere, and markers, which nobody calls. */
 static bool is_fragment(const char *name)
 {
-    return name[0] == '.' || strstr(name, ".cold") || strncmp(name, "__pfx_", 6) == 0 || strncmp(name, "__cfi_", 6) == 0;
+    return name[0] == '.' || strstr(name, ".cold") || strncmp(name, "__pfx_", 6) == 0 ||
+           strncmp(name, "__cfi_", 6) == 0;
 }
 
 static size_t common_length(const char *a, const char *b, size_t most)

@@ -163,7 +163,7 @@ struct lp_type {
     const char *name;  /* "" when anonymous */
     uint32_t size;     /* bytes */
     uint32_t count;    /* members, enumerators, array elements, variables of a data section */
-    uint32_t of;       /* the type of an array's elements, of a pointer's target, of a variable, that a function returns */
+    uint32_t of;       /* the type of an array's elements, a pointer's target, a variable, what a function returns */
     uint32_t encoding; /* integers: BTF_INT_*; enumerations: BTF_INT_SIGNED or 0 */
 };
 

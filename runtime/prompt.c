@@ -29,8 +29,8 @@ enum {
 static EditLine *editor;
 static History *lines; /* typed before */
 static const char *prompt_text = "";
-static bool editing;         /* a line is on the screen */
-static int noted;            /* what the last key asks Lua for */
+static bool editing; /* a line is on the screen */
+static int noted;    /* what the last key asks Lua for */
 static bool first_byte_is_there, input_is_over;
 static volatile sig_atomic_t resized, continued;
 
@@ -231,8 +231,8 @@ int lp_prompt_width(void)
 void lp_prompt_hide(void)
 {
     const LineInfo *line = el_line(editor);
-    size_t columns = columns_of(prompt_text, strlen(prompt_text)) +
-                     columns_of(line->buffer, (size_t)(line->cursor - line->buffer));
+    size_t columns =
+        columns_of(prompt_text, strlen(prompt_text)) + columns_of(line->buffer, (size_t)(line->cursor - line->buffer));
     size_t rows = columns / (size_t)lp_prompt_width();
 
     if (!editing)

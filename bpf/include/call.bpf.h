@@ -24,7 +24,7 @@ const volatile _Bool ask_cookie = 0;
 
 #if defined(__TARGET_ARCH_x86)
 #define LP_RETURN_ADDRESS_SIZE 8 /* still on the stack at the entry, taken from it at the return */
-#define LP_BEHIND 1 /* how far behind the instruction LP_IP is at a breakpoint */
+#define LP_BEHIND 1              /* how far behind the instruction LP_IP is at a breakpoint */
 #define LP_IP(regs) ((regs)->ip)
 #define LP_SP(regs) ((regs)->sp)
 #define LP_RESULT(regs) ((regs)->ax)

@@ -53,7 +53,8 @@ struct fetch {
 
 static __always_inline long lp_read(void *to, __u32 size, __u64 from, _Bool user)
 {
-    return user ? bpf_probe_read_user(to, size, (const void *)from) : bpf_probe_read_kernel(to, size, (const void *)from);
+    return user ? bpf_probe_read_user(to, size, (const void *)from)
+                : bpf_probe_read_kernel(to, size, (const void *)from);
 }
 
 /* The value, or the address of a text. What cannot be read is 0 and counted in *failed, 0 or 1. */
@@ -75,8 +76,7 @@ static __always_inline __u64 lp_fetch(const volatile struct fetch *fetch, const 
     }
     *failed = error >> 63;
     if (fetch->data_location)
-        value = sources[LP_CONTEXT] + (value & 0xffff) +
-                (fetch->data_location == 2 ? fetch->offsets[0] + 4 : 0);
+        value = sources[LP_CONTEXT] + (value & 0xffff) + (fetch->data_location == 2 ? fetch->offsets[0] + 4 : 0);
     if (fetch->form != LP_NUMBER)
         return value + fetch->add;
     value <<= fetch->left & 63;

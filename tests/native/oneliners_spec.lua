@@ -118,7 +118,7 @@ describe("lp.count", function()
     openat(-77, "/nonexistent", 5)
     local items = count:items()
     assert.are.equal(5, items[1].count)
-    assert.is_truthy(table.concat(items[1].key, "\n"):find "do_syscall_64%+0x%x+" or jit.arch ~= "x64")
+    for _, frame in ipairs(items[1].key) do assert.is_truthy(frame:find "^[%a_][%w_.]*%+0x%x+$", frame) end
     assert.is_truthy(printed(function() count:top(1) end):find "^ +COUNT  STACK\n +5  [%w_.]+%+0x%x+\n")
     assert.is_truthy(printed(function() count:watch(0.05, { times = 2 }) end):find "COUNT +PER_SEC  STACK\n +5 +%d+  ")
     assert.are.equal(1, #lp.session())
