@@ -132,7 +132,9 @@ end
 --- The last lines, for screens that much has gone over.
 function Screen:tail(count)
   local lines = {}
-  for i = math.max(1, #self.lines - count + 1), #self.lines do lines[#lines + 1] = text_of(self.lines[i], self.columns) end
+  for i = math.max(1, #self.lines - count + 1), #self.lines do
+    lines[#lines + 1] = text_of(self.lines[i], self.columns)
+  end
   return table.concat(lines, "\n")
 end
 
@@ -226,7 +228,8 @@ function M.start(command, size)
   local name = ffi.string(ffi.C.ptsname(fd))
   ffi.C.ioctl(fd, TIOCSWINSZ, ffi.new("unsigned short[4]", size.rows, size.columns))
   local terminal = setmetatable({ fd = fd, screen = new_screen(size.columns, size.rows), raw = "", seen = 1 }, M)
-  os.execute(("TERM=xterm setsid -c sh -c %s <%s >%s 2>%s &"):format(helper.quote("exec " .. command), name, name, name))
+  os.execute(("TERM=xterm setsid -c sh -c %s <%s >%s 2>%s &"):format(helper.quote("exec " .. command), name, name,
+    name))
   return terminal
 end
 

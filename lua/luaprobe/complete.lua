@@ -120,8 +120,8 @@ local function keys_of(value)
   return names
 end
 
-local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in", "local", "nil",
-  "not", "or", "repeat", "return", "then", "true", "until", "while" }
+local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in", "local",
+  "nil", "not", "or", "repeat", "return", "then", "true", "until", "while" }
 
 local function value_at(path)
   local value = _G
@@ -202,7 +202,7 @@ end
 
 --- Completes a line.
 -- @tparam string text what stands before the cursor
--- @treturn string|nil what to insert: the rest of the only candidate, or what all have in common; "" when that is nothing
+-- @treturn string|nil what to insert: the rest of the only candidate, or what all have in common; "" for nothing
 -- @treturn {string,…}|nil the candidates, sorted; nil when there are none
 -- @treturn number|nil how many there are
 function M.line(text)

@@ -3,7 +3,6 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local entries = require "luaprobe.raw_entries"
-local err = require "luaprobe.error"
 local keys = require "luaprobe.key"
 local live = require "luaprobe.live"
 local plans = require "luaprobe.plan"
@@ -68,7 +67,7 @@ end
 local function lines(self, most, before, seconds)
   local out = {}
   local function add(format, ...) out[#out + 1] = format:format(...) end
-  add(before and "%12s %9s  %s" or "%12s  %s", "COUNT", before and "PER_SEC" or self.key.title, before and self.key.title)
+  add(before and "%12s %9s  %s" or "%12s  %s%s", "COUNT", before and "PER_SEC" or "", self.key.title)
   for i, item in ipairs(self:items()) do
     if most and i > most then break end
     local rate = before and (item.count - (before[self.key.identity(item.key)] or 0)) / seconds

@@ -1,4 +1,4 @@
---- Field expressions as text, taken apart: `file->f_path.dentry->d_name.name:str`, `how->flags:x`, `name = argv[0]:ustr`.
+--- Field expressions as text, taken apart: `file->f_path.dentry->d_name.name:str`, `how->flags:x`.
 --
 --     [NAME =] BASE { ->MEMBER | .MEMBER | [INDEX] } [:FORMAT]
 --

@@ -155,7 +155,8 @@ end
 local function fetch_text(walk, fetch, user)
   if is_byte_array(walk) then return fetch_address(walk, fetch, user and walk.user and USER_TEXT or TEXT) end
   if walk.type.kind ~= "ptr" and not (walk.untyped and walk.type.size == 8) then
-    wrong(walk, "format %s: %s is neither a pointer nor an array of characters", user and "ustr" or "str", name_of(walk))
+    wrong(walk, "format %s: %s is neither a pointer nor an array of characters", user and "ustr" or "str",
+      name_of(walk))
   end
   load_pointer(walk)
   fetch.form, fetch.size = user and USER_TEXT or TEXT, 8

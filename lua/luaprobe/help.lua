@@ -54,7 +54,8 @@ local function list(names)
   table.sort(names)
   local lines = {}
   for i, name in ipairs(names) do
-    lines[i] = ("  %-18s %s"):format(name, first_sentence(by_name[name].text:gsub("\n", " "):gsub(": see luaprobe.*", "")))
+    local text = by_name[name].text:gsub("\n", " "):gsub(": see luaprobe.*", "")
+    lines[i] = ("  %-18s %s"):format(name, first_sentence(text))
   end
   return table.concat(lines, "\n")
 end

@@ -48,9 +48,9 @@ local common = ffi.new "size_t[1]"
 -- @treturn number how many there are
 function M.starting_with(prefix)
   local count = tonumber(C.lp_kallsyms_complete(open(), prefix, completions, COMPLETIONS, common))
-  local names = {}
-  for i = 0, math.min(count, COMPLETIONS) - 1 do names[i + 1] = ffi.string(completions[i]) end
-  return names, count > 0 and names[1]:sub(1, tonumber(common[0])) or "", count
+  local found = {}
+  for i = 0, math.min(count, COMPLETIONS) - 1 do found[i + 1] = ffi.string(completions[i]) end
+  return found, count > 0 and found[1]:sub(1, tonumber(common[0])) or "", count
 end
 
 -- Parts that compilers put elsewhere, and markers, which nobody calls.

@@ -145,8 +145,8 @@ end
 --     l = lp.latency("kprobe:vfs_read", { by = "comm", unit = "us" })
 --     l:print()
 -- @tparam string target "kprobe:vfs_read", "uprobe:libc:malloc", "tracepoint:syscalls:sys_enter_read", or a pattern
--- @tparam[opt] table opts `by`: as lp.count has it; `unit`: "ns", "us" (the default), "ms" or "s"; `where`, `pid`, `tid`,
---   `uid`, `comm`, `mechanism`: as lp.count has them; `max_entries`: of keys (1024)
+-- @tparam[opt] table opts `by`: as lp.count has it; `unit`: "ns", "us" (the default), "ms" or "s"; `where`, `pid`,
+--   `tid`, `uid`, `comm`, `mechanism`: as lp.count has them; `max_entries`: of keys (1024)
 -- @treturn Latency `:items()`, `:total()`, `:print()`, `:watch(1)`, `:detach()`, `:lost()`
 -- @raise errors of stages "expression", "load", "attach"
 function M.new(target, opts)

@@ -1,7 +1,7 @@
 --- The prompt: reads chunks, runs them, prints what they give, while probes go on delivering.
 --
--- There is one loop: it waits for a key and for the tick of the event buffers. Output comes above the line that is being
--- edited, which is taken off the screen for it and shown again.
+-- There is one loop: it waits for a key and for the tick of the event buffers. Output comes above the line that is
+-- being edited, which is taken off the screen for it and shown again.
 -- @module luaprobe.repl
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"

@@ -208,7 +208,8 @@ local function parse_fields(list)
   end
   local parsed = expression.parse_list(list)
   if #parsed > FIELDS then
-    err.raise { code = "E2BIG", stage = "expression", message = ("%d fields, and %d are fetched"):format(#parsed, FIELDS) }
+    err.raise { code = "E2BIG", stage = "expression",
+      message = ("%d fields, and %d are fetched"):format(#parsed, FIELDS) }
   end
   return parsed
 end
@@ -295,8 +296,8 @@ function M.new(target, fields, opts)
   local parsed = parse_fields(fields)
   local joined = opts.ret or asks_for_return(target, parsed)
   local plan = plans.new("lp.trace", target, opts, joined)
-  local self = setmetatable({ target = target, what = "trace", parsed = parsed, joined = joined, keep = opts.keep or KEEP,
-    with_stack = opts.stack or false, quiet = opts.quiet, kept = {}, unshown = {}, cut = 0,
+  local self = setmetatable({ target = target, what = "trace", parsed = parsed, joined = joined,
+    keep = opts.keep or KEEP, with_stack = opts.stack or false, quiet = opts.quiet, kept = {}, unshown = {}, cut = 0,
     is_pattern = plan.target.wildcard }, Trace)
   local const = const_of(self, plan, opts)
   if self.is_pattern and C.lp_kernel_at_least(5, 15) then plan:tell_functions() end

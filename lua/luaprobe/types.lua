@@ -76,7 +76,8 @@ end
 -- @treturn table `{id, kind, name, size}`, besides: `signed`, `bool`, `char` (int); `of`, `count` (array); `members`
 --   (struct, union, datasec: `{name, type_id, offset, bit_offset, bit_size}`, offsets in bytes and bits); `values`,
 --   `names` (enum: number by name, name by number; luaprobe.value.key makes the key of numbers beyond 2^53); `of`
---   (pointer, variable, function, what a prototype returns); `parameters` (func_proto: as members); tostring gives its definition as C writes it, with offsets
+--   (pointer, variable, function, what a prototype returns); `parameters` (func_proto: as members);
+--   tostring gives its definition as C writes it, with offsets
 function Types:get(id)
   local known = self.by_id[id]
   if known then return known end

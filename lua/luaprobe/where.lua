@@ -102,7 +102,8 @@ local function text_condition(compiled, operation, text)
   local beginning = text:match "^(.*)%*$"
   local wanted = beginning or text
   if #wanted >= TEXT_SIZE then
-    expression.wrong(compiled.text, ("a text to compare with has up to %d bytes, not %d"):format(TEXT_SIZE - 1, #wanted))
+    expression.wrong(compiled.text, ("a text to compare with has up to %d bytes, not %d"):format(TEXT_SIZE - 1,
+      #wanted))
   end
   return { left = compiled.fetch, operation = OPERATIONS[operation], length = #wanted, prefix = beginning and 1 or 0,
     text = wanted }

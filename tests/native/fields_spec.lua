@@ -125,7 +125,8 @@ describe("the value of", function()
       assert(ffi.C.listen(fd, 17) == 0)
     end
     check("kprobe:inet_listen", {
-      { "backlog", 17 }, { "sock->state", "SS_UNCONNECTED" }, { "number = sock->state:d", 1, "number" }, { "sock->type", 1 },
+      { "backlog", 17 }, { "sock->state", "SS_UNCONNECTED" }, { "number = sock->state:d", 1, "number" },
+      { "sock->type", 1 },
       { "sock->ops->family", 2 }, { "sock->sk->sk_type", 1 }, { "sock->sk->sk_protocol", 6 },
       { "sock->sk->sk_rcvbuf", 40000 },
       { "sock->sk->sk_userlocks", 2 + 4 + 8 }, -- 4 bits
@@ -176,7 +177,8 @@ describe("the value of", function()
     end
     check("kprobe:do_sys_openat2", {
       { "dfd", -100 }, { "filename:ustr", "/tmp/luaprobe_open" }, { "how->flags:x", 0x8040 }, { "how->mode", 384 },
-      { "how->resolve", 0 }, { "comm", helper.read("/proc/self/comm"):match "[^\n]*" }, { "tid", helper.pid }, { "uid", 0 },
+      { "how->resolve", 0 }, { "comm", helper.read("/proc/self/comm"):match "[^\n]*" }, { "tid", helper.pid },
+      { "uid", 0 },
     }, open, { where = "filename:ustr == '/tmp/luaprobe_o*'" })
     os.remove "/tmp/luaprobe_open"
   end)

@@ -42,7 +42,8 @@ local function compare(step, got)
     elseif wanted[i] == "^.*$" then
       if wanted[i + 1] and line:find(wanted[i + 1]) then i = i + 2 end -- whatever comes, until the next one
     elseif line ~= "" and wanted[i - 1] ~= "^.*$" then
-      error(("%s\nanswers:\n%s\nnot in the tour at: %s (wanted %s)"):format(step.typed, got, line, tostring(wanted[i])), 0)
+      error(("%s\nanswers:\n%s\nnot in the tour at: %s (wanted %s)"):format(step.typed, got, line,
+        tostring(wanted[i])), 0)
     end
   end
   while wanted[i] == "^.*$" do i = i + 1 end

@@ -62,7 +62,7 @@ local WRONG = {
   { "kprobe:vfs_read", "count.x", "member 'x': size_t is not a struct or union" },
   { "kprobe:vfs_read", "file->f_flags->x", "member 'x': unsigned int is not a pointer" },
   { "kprobe:vfs_read", "file->private_data->x", "member 'x': what void * points to is not known" },
-  { "kprobe:vfs_read", "file->private_data[1]", "index 1: void * is neither an array nor a pointer to something known" },
+  { "kprobe:vfs_read", "file->private_data[1]", "index 1: void * is neither an array nor a pointer to" },
   { "kprobe:vfs_read", "count[1]", "index 1: size_t is neither an array nor a pointer to something known" },
   { "kprobe:vfs_read", "file->f_inode->i_sb->s_id[32]", "index 32: char [32] has 32 elements" },
   { "kprobe:vfs_read", "fil", "vfs_read has no argument 'fil'", "did you mean file?" },
@@ -77,7 +77,8 @@ local WRONG = {
   { "uprobe:libc:malloc", "arg6", "malloc has no register 'arg6'" },
   { "kprobe:no_such_function", "x", "no_such_function has no argument 'x': the kernel's types do not tell" },
   { "kprobe:vfs_read.isra.0", "x", "vfs_read.isra.0 is what the compiler made of vfs_read, and its arguments" },
-  { "ksyscall:openat", "dfd", "system call openat: the arguments are not told here", "tracepoint:syscalls:sys_enter_openat" },
+  { "ksyscall:openat", "dfd", "system call openat: the arguments are not told here",
+    "tracepoint:syscalls:sys_enter_openat" },
 }
 
 describe("a wrong expression names the member and the type it was looked for in:", function()
