@@ -66,12 +66,11 @@ static int read_file(History *lines)
     FILE *file = open_file(O_RDONLY | O_NONBLOCK, "r");
     char *line = NULL;
     size_t size = 0;
-    ssize_t length;
     int count = 0;
 
     if (!file)
         return 0;
-    for (; (length = getline(&line, &size, file)) > 0; count++) {
+    for (; getline(&line, &size, file) > 0; count++) {
         line[strcspn(line, "\n")] = '\0';
         if (line[0] != '\0')
             remember(lines, line);

@@ -87,16 +87,16 @@ local BEHIND = jit.arch == "arm64" and 0 or 1
 -- @tparam string pattern which of several names of one address is meant
 -- @treturn function address → name
 function M.namer(pattern)
-  local names
+  local by_address
   return function(address)
-    if not names then
-      names = {}
-      for _, symbol in ipairs(M.find(pattern)) do names[tostring(symbol.address)] = symbol.name end
+    if not by_address then
+      by_address = {}
+      for _, symbol in ipairs(M.find(pattern)) do by_address[tostring(symbol.address)] = symbol.name end
     end
     address = address - BEHIND
     local name, offset = M.at(address)
     if not name then return ("0x%s"):format(bit.tohex(address + BEHIND, 16)) end
-    return names[tostring(ffi.cast("uint64_t", address - offset))] or name
+    return by_address[tostring(ffi.cast("uint64_t", address - offset))] or name
   end
 end
 

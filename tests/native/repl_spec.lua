@@ -190,7 +190,7 @@ describe("at a terminal", function()
     terminal:line(('t = lp.trace("uprobe:%s:callee", "arg0")'):format(callee))
     local load = helper.start((
       "sh -c 'for i in $(seq 80); do echo 100; sleep 0.1; done | %s >/dev/null'"):format(callee))
-    local long = "x = 'the line that is edited, longer than a row of the screen, so that it goes on in the next, and on'"
+    local long = "x = 'the line that is edited, longer than a row of the screen, so it goes on in the next, and on'"
     for i = 1, #long, 3 do
       terminal:type(long:sub(i, i + 2))
       terminal:pump(20)
