@@ -16,7 +16,7 @@
 
 struct event {
     __u64 time;  /* nanoseconds of CLOCK_MONOTONIC, at the return */
-    __u64 flags; /* O_* */
+    __u64 flags; /* O_*, but O_LARGEFILE, which the kernel adds itself */
     __u32 pid;
     __u32 tid;
     __u32 uid;
@@ -33,6 +33,13 @@ struct call {
     __u64 path; /* an address in user space */
     __u64 flags;
 };
+
+/* What the kernel itself adds to the flags of open and openat in 64-bit programs: build_open_how, force_o_largefile. */
+#ifdef __TARGET_ARCH_x86
+#define LARGEFILE 0100000
+#else
+#define LARGEFILE 0400000
+#endif
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -56,22 +63,36 @@ struct {
 const volatile _Bool failed_only = 0;
 
 /*
- * Opens that could not be followed to their end: more than 10240 were under way, or the kernel had no room to remember
- * where a kretprobe shall fire (before Linux 6.0 for only as many calls at once as there are CPUs).
+ * Opens whose return did not come: more than 10240 were under way, or the kernel had no room to remember where a
+ * kretprobe shall fire. It is known once the thread opens again, or ends; until then the open counts as under way.
  */
 __u64 missed = 0;
+__u64 under_way = 0;
 
 static __always_inline int enter(const char *path, __u64 flags)
 {
     __u32 tid = (__u32)bpf_get_current_pid_tgid();
     struct call call = {.path = (__u64)path, .flags = flags};
 
-    if (!lp_filter_matches() || bpf_map_update_elem(&calls, &tid, &call, BPF_NOEXIST) == 0)
+    if (!lp_filter_matches())
         return 0;
+    if (bpf_map_update_elem(&calls, &tid, &call, BPF_NOEXIST) == 0) {
+        __sync_fetch_and_add(&under_way, 1);
+        return 0;
+    }
     /* The map is full, or the return of this thread's last call was missed: its place is taken. */
     __sync_fetch_and_add(&missed, 1);
     bpf_map_update_elem(&calls, &tid, &call, BPF_EXIST);
     return 0;
+}
+
+/* Whether the thread had an open under way, which is over. */
+static __always_inline _Bool forget(__u32 tid)
+{
+    if (bpf_map_delete_elem(&calls, &tid) != 0)
+        return 0;
+    __sync_fetch_and_add(&under_way, (__u64)-1);
+    return 1;
 }
 
 static __always_inline void send(void *ctx, const struct call *call, long result)
@@ -112,7 +133,7 @@ static __always_inline int leave(void *ctx, long result)
         return 0;
     if (!failed_only || result < 0)
         send(ctx, call, result);
-    bpf_map_delete_elem(&calls, &tid);
+    forget(tid);
     return 0;
 }
 
@@ -123,13 +144,22 @@ int BPF_KPROBE(do_sys_openat2, int dfd, const char *path, struct open_how *how)
     __u64 flags = 0;
 
     bpf_probe_read_kernel(&flags, sizeof(flags), &how->flags);
-    return enter(path, flags);
+    return enter(path, flags & ~(__u64)LARGEFILE);
 }
 
 SEC("kretprobe/do_sys_openat2")
 int BPF_KRETPROBE(do_sys_openat2_return, int result)
 {
     return leave(ctx, result);
+}
+
+/* No thread ends inside of an open: the return of one that it had under way was missed. */
+SEC("raw_tracepoint/sched_process_exit")
+int thread_exit(void *ctx)
+{
+    if (forget((__u32)bpf_get_current_pid_tgid()))
+        __sync_fetch_and_add(&missed, 1);
+    return 0;
 }
 
 /* The layout of the system calls' tracepoints is fixed: 8 bytes common to all, the number, then 64 bits each. */
@@ -149,11 +179,24 @@ struct sys_exit {
 SEC("tracepoint/syscalls/sys_enter_open")
 int sys_enter_open(struct sys_enter *ctx)
 {
-    return enter((const char *)ctx->args[0], (__u32)ctx->args[1]);
+    return enter((const char *)ctx->args[0], (__u32)ctx->args[1] & ~LARGEFILE);
 }
 
 SEC("tracepoint/syscalls/sys_exit_open")
 int sys_exit_open(struct sys_exit *ctx)
+{
+    return leave(ctx, ctx->result);
+}
+
+/* creat(path, mode) is an open with these flags. */
+SEC("tracepoint/syscalls/sys_enter_creat")
+int sys_enter_creat(struct sys_enter *ctx)
+{
+    return enter((const char *)ctx->args[0], O_CREAT | O_WRONLY | O_TRUNC);
+}
+
+SEC("tracepoint/syscalls/sys_exit_creat")
+int sys_exit_creat(struct sys_exit *ctx)
 {
     return leave(ctx, ctx->result);
 }
@@ -162,7 +205,7 @@ int sys_exit_open(struct sys_exit *ctx)
 SEC("tracepoint/syscalls/sys_enter_openat")
 int sys_enter_openat(struct sys_enter *ctx)
 {
-    return enter((const char *)ctx->args[1], (__u32)ctx->args[2]);
+    return enter((const char *)ctx->args[1], (__u32)ctx->args[2] & ~LARGEFILE);
 }
 
 SEC("tracepoint/syscalls/sys_exit_openat")
@@ -177,7 +220,7 @@ int sys_enter_openat2(struct sys_enter *ctx)
     struct open_how how = {0};
 
     bpf_probe_read_user(&how, sizeof(how), (const void *)ctx->args[2]);
-    return enter((const char *)ctx->args[1], how.flags);
+    return enter((const char *)ctx->args[1], how.flags & ~(__u64)LARGEFILE);
 }
 
 SEC("tracepoint/syscalls/sys_exit_openat2")

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "source.h"
+
 /* perf_event_header.size has 16 bits, and records are padded to 8 bytes. */
 enum { RECORD_MAX = 65536 };
 
@@ -65,6 +67,11 @@ void lp_buffer_release(struct lp_buffer *buffer)
     __atomic_store_n(&buffer->control->data_tail, buffer->tail, __ATOMIC_RELEASE);
 }
 
+size_t lp_buffer_fill(const struct lp_buffer *buffer)
+{
+    return (size_t)(__atomic_load_n(&buffer->control->data_head, __ATOMIC_ACQUIRE) - buffer->control->data_tail);
+}
+
 int lp_buffer_read(struct lp_buffer *buffer, struct lp_event *events, int max)
 {
     /* Pairs with the kernel's writing of data_head: the records it counts are there. */
@@ -86,7 +93,7 @@ int lp_buffer_read(struct lp_buffer *buffer, struct lp_event *events, int max)
         if (record->type == PERF_RECORD_SAMPLE) {
             const struct sample_record *sample = (const void *)record;
 
-            events[count++] = (struct lp_event){sample->data, sample->size, buffer->cpu};
+            events[count++] = (struct lp_event){sample->data, sample->size, (int16_t)buffer->cpu, 0};
         } else if (record->type == PERF_RECORD_LOST) {
             const struct lost_record *loss = (const void *)record;
 
@@ -95,4 +102,28 @@ int lp_buffer_read(struct lp_buffer *buffer, struct lp_event *events, int max)
         buffer->tail += record->size;
     }
     return count;
+}
+
+void lp_buffer_stretch(struct lp_buffer *buffer, struct lp_stretch *stretch)
+{
+    uint64_t head = __atomic_load_n(&buffer->control->data_head, __ATOMIC_ACQUIRE);
+    size_t place = (size_t)buffer->tail & (buffer->data_size - 1); /* of the record behind it */
+    size_t until_end = buffer->data_size - place;
+    size_t length = (size_t)(head - buffer->tail);
+
+    if (stretch->event < buffer->data || stretch->event >= buffer->data + buffer->data_size || place == 0)
+        return; /* it was put together elsewhere, or is the buffer's last */
+    length = length < until_end ? length : until_end;
+    stretch->end_ = buffer->data + place + length + sizeof(struct sample_record);
+    length = length < LP_STRETCH ? length : LP_STRETCH;
+    stretch->limit = buffer->data + place + length + sizeof(struct sample_record);
+}
+
+void lp_buffer_walked(struct lp_buffer *buffer, const uint8_t *contents)
+{
+    const struct sample_record *record = (const void *)(contents - sizeof(*record));
+    size_t after = (size_t)((const uint8_t *)record - buffer->data) + record->header.size;
+    size_t place = (size_t)buffer->tail & (buffer->data_size - 1);
+
+    buffer->tail += after - place;
 }

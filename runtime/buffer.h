@@ -14,6 +14,7 @@ struct lp_buffer {
     uint8_t *wrapped; /* where a record that runs over the end is put together */
     uint64_t lost;
     uint32_t cpu;
+    bool is_gone; /* its CPU is offline, or has got another one */
     int event_fd;
 };
 
@@ -21,6 +22,12 @@ struct lp_buffer {
 int lp_buffer_init(struct lp_buffer *buffer, uint32_t cpu, void *pages, size_t page_size, size_t data_size);
 /* Reads up to max records; they stay the buffer's until lp_buffer_release. */
 int lp_buffer_read(struct lp_buffer *buffer, struct lp_event *events, int max);
+/* Bytes that the kernel wrote and that were not given back yet. */
+size_t lp_buffer_fill(const struct lp_buffer *buffer);
+/* How far samples can be walked behind the one that lp_buffer_read(…, 1) gave. */
+void lp_buffer_stretch(struct lp_buffer *buffer, struct lp_stretch *stretch);
+/* The sample with these contents, behind the one that was read, is read as well. */
+void lp_buffer_walked(struct lp_buffer *buffer, const uint8_t *contents);
 /* Gives all that was read back to the kernel. */
 void lp_buffer_release(struct lp_buffer *buffer);
 

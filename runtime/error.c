@@ -20,6 +20,9 @@
 /* CAP_PERFMON and CAP_BPF came with Linux 5.8; older uapi headers lack them. */
 enum { CAP_BIT_SYS_ADMIN = 21, CAP_BIT_PERFMON = 38, CAP_BIT_BPF = 39 };
 
+/* What libbpf writes before a verifier's log. */
+#define LOG_BEGIN "-- BEGIN PROG LOAD LOG --"
+
 static char message_text[2048];
 static char hint_text[1024];
 static struct lp_error last = {.name = "", .stage = "", .message = message_text};
@@ -76,6 +79,16 @@ int lp_error_set(int code, const char *stage, const char *format, ...)
     return -code;
 }
 
+void lp_error_reword(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(message_text, sizeof(message_text), format, args);
+    va_end(args);
+    last.hint = NULL;
+}
+
 void lp_error_hint(const char *format, ...)
 {
     va_list args;
@@ -109,12 +122,52 @@ static bool locked_down(void)
     return strchr(text, '[') && !strstr(text, "[none]");
 }
 
+/* Who may open perf events, which kprobes, uprobes and tracepoints are; -1 when it cannot be read. */
+static int perf_event_paranoid(void)
+{
+    int value = -1;
+    FILE *file = fopen("/proc/sys/kernel/perf_event_paranoid", "re");
+
+    if (!file)
+        return -1;
+    if (fscanf(file, "%d", &value) != 1)
+        value = -1;
+    fclose(file);
+    return value;
+}
+
+static bool has(uint64_t capabilities, int bit)
+{
+    return (capabilities >> bit & 1) || (capabilities >> CAP_BIT_SYS_ADMIN & 1);
+}
+
+bool lp_error_has_capabilities(void)
+{
+    uint64_t have = effective_capabilities();
+
+    return has(have, CAP_BIT_BPF) && has(have, CAP_BIT_PERFMON);
+}
+
+/* For a process with CAP_BPF and CAP_PERFMON that is not root. Above 2 is Debian's and Ubuntu's own. */
+static void hint_not_admin(void)
+{
+    int paranoid = perf_event_paranoid();
+
+    if (paranoid > 2)
+        lp_error_hint(
+            "CAP_BPF and CAP_PERFMON are there, but kernel.perf_event_paranoid is %d, and above 2 only "
+            "CAP_SYS_ADMIN may open perf events: sudo sysctl kernel.perf_event_paranoid=2, or run it with sudo",
+            paranoid);
+    else
+        lp_error_hint(
+            "CAP_BPF and CAP_PERFMON are there, but this kernel wants CAP_SYS_ADMIN for it: run it with sudo");
+}
+
 void lp_error_hint_permission(void)
 {
     uint64_t have = effective_capabilities();
-    bool admin = have >> CAP_BIT_SYS_ADMIN & 1;
-    bool bpf = admin || have >> CAP_BIT_BPF & 1;
-    bool perfmon = admin || have >> CAP_BIT_PERFMON & 1;
+    bool bpf = has(have, CAP_BIT_BPF);
+    bool perfmon = has(have, CAP_BIT_PERFMON);
 
     if (!bpf || !perfmon)
         lp_error_hint("this needs the capabilities CAP_BPF and CAP_PERFMON, and reading tracefs; uid %u lacks %s: run "
@@ -125,9 +178,10 @@ void lp_error_hint_permission(void)
                                 : "both");
     else if (locked_down())
         lp_error_hint("kernel lockdown is on (cat /sys/kernel/security/lockdown): it forbids tracing even to root");
+    else if (!has(have, CAP_BIT_SYS_ADMIN))
+        hint_not_admin();
     else
-        lp_error_hint("the capabilities are there, so a security module, a container's seccomp filter or "
-                      "kernel.perf_event_paranoid refuses it");
+        lp_error_hint("the capabilities are there, so a security module or a container's seccomp filter refuses it");
 }
 
 /* libbpf's print function. Running out of memory here only costs text, and most of libbpf's is for debugging it. */
@@ -189,18 +243,17 @@ static bool is_statistics(const char *line)
            strncmp(line, "-- END PROG", 11) == 0;
 }
 
-/* Writes "LINE; LINE (N lines omitted)" for the last two useful lines of the verifier's log. */
-static void summarize_verifier(const char *begin, const char *end, char *out, size_t size)
+/* Writes "LINE; LINE (N lines omitted)" for the last two useful lines of the verifier's log; false when there are none.
+ */
+static bool summarize_verifier(const char *begin, const char *end, char *out, size_t size)
 {
     const char *second, *first;
     int omitted = 0;
 
     for (second = line_before(begin, end); second && is_statistics(second);)
         second = line_before(begin, second);
-    if (!second) {
-        snprintf(out, size, "the verifier gave no reason");
-        return;
-    }
+    if (!second)
+        return false;
     first = line_before(begin, second);
     for (const char *line = begin; first && line < first; line += line_length(line) + 1)
         omitted++;
@@ -209,9 +262,27 @@ static void summarize_verifier(const char *begin, const char *end, char *out, si
                  omitted);
     else
         snprintf(out, size, "%.*s", line_length(second), second);
+    return true;
 }
 
-/* libbpf's last complaint without its prefix, or NULL. */
+/* What libbpf says last whatever failed; the cause stands before it. */
+static bool is_general(const char *line)
+{
+    static const char *const general[] = {"failed to load object",          "': failed to load: -",
+                                          "failed to prepare load",         "failed to load program '",
+                                          "permission error while running", LOG_BEGIN,
+                                          "BTF is optional, ignoring"};
+
+    for (size_t i = 0; i < sizeof(general) / sizeof(general[0]); i++) {
+        const char *found = strstr(line, general[i]);
+
+        if (found && found < line + line_length(line))
+            return true;
+    }
+    return strncmp(line, "libbpf: ", 8) != 0;
+}
+
+/* libbpf's last complaint that tells a cause, without its prefix, or NULL. */
 static const char *last_complaint(void)
 {
     const char *line = captured + captured_size;
@@ -220,25 +291,35 @@ static const char *last_complaint(void)
         return NULL;
     do
         line = line_before(captured, line);
-    while (line && strncmp(line, "libbpf: ", 8) != 0);
+    while (line && is_general(line));
     return line ? line + 8 : NULL;
+}
+
+/* The program whose log begins at `mark`: "libbpf: prog 'NAME': -- BEGIN …". */
+static const char *program_of_log(const char *mark)
+{
+    static const char word[] = "prog '";
+
+    while (mark > captured && strncmp(mark, word, sizeof(word) - 1) != 0)
+        mark--;
+    return mark + (mark > captured ? sizeof(word) - 1 : 0);
 }
 
 int lp_error_from_libbpf(int code, const char *stage, const char *subject)
 {
-    const char *mark = "-- BEGIN PROG LOAD LOG --\n";
-    const char *begin = captured ? strstr(captured, mark) : NULL;
+    const char *begin = captured ? strstr(captured, LOG_BEGIN "\n") : NULL;
     const char *complaint = captured ? last_complaint() : NULL;
+    char cause[1024] = "the verifier gave no reason";
+    const char *end = begin ? strstr(begin, "-- END PROG LOAD LOG --") : NULL;
 
     set_code(code, stage);
-    if (begin) {
-        const char *end = strstr(begin, "-- END PROG LOAD LOG --");
-        const char *name = strstr(captured, "prog '");
-        char cause[1024];
+    if (begin &&
+        (summarize_verifier(begin + strlen(LOG_BEGIN "\n"), end ? end : begin + strlen(begin), cause, sizeof(cause)) ||
+         !complaint)) {
+        const char *name = program_of_log(begin);
 
-        summarize_verifier(begin + strlen(mark), end ? end : begin + strlen(begin), cause, sizeof(cause));
         snprintf(message_text, sizeof(message_text), "%s: the kernel refused program '%.*s': %s", subject,
-                 name ? (int)strcspn(name + 6, "'") : 0, name ? name + 6 : "", cause);
+                 (int)strcspn(name, "'"), name, cause);
         lp_error_hint("the verifier's whole log is shown with --traceback");
     } else if (complaint) {
         snprintf(message_text, sizeof(message_text), "%s: %.*s", subject, line_length(complaint), complaint);

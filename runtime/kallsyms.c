@@ -215,7 +215,8 @@ size_t lp_kallsyms_complete(const struct lp_kallsyms *kallsyms, const char *pref
     return count;
 }
 
-bool lp_kallsyms_at(const struct lp_kallsyms *kallsyms, uint64_t address, struct lp_kernel_symbol *out)
+/* The index of the first symbol that does not lie before an address. */
+static size_t first_from(const struct lp_kallsyms *kallsyms, uint64_t address)
 {
     size_t low = 0;
     size_t high = kallsyms->count;
@@ -223,16 +224,30 @@ bool lp_kallsyms_at(const struct lp_kallsyms *kallsyms, uint64_t address, struct
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (kallsyms->symbols[middle].address <= address)
+        if (kallsyms->symbols[middle].address < address)
             low = middle + 1;
         else
             high = middle;
     }
-    if (low == 0 || kallsyms->symbols[low - 1].address == 0)
+    return low;
+}
+
+bool lp_kallsyms_at(const struct lp_kallsyms *kallsyms, uint64_t address, struct lp_kernel_symbol *out)
+{
+    size_t behind = address == UINT64_MAX ? kallsyms->count : first_from(kallsyms, address + 1);
+
+    if (behind == 0 || kallsyms->symbols[behind - 1].address == 0)
         return false;
-    *out = (struct lp_kernel_symbol){kallsyms->symbols[low - 1].name, kallsyms->symbols[low - 1].module,
-                                     kallsyms->symbols[low - 1].address};
+    *out = (struct lp_kernel_symbol){kallsyms->symbols[behind - 1].name, kallsyms->symbols[behind - 1].module,
+                                     kallsyms->symbols[behind - 1].address};
     return true;
+}
+
+const char *lp_kallsyms_alias(const struct lp_kallsyms *kallsyms, uint64_t address, uint32_t i)
+{
+    size_t at = first_from(kallsyms, address) + i;
+
+    return at < kallsyms->count && kallsyms->symbols[at].address == address ? kallsyms->symbols[at].name : NULL;
 }
 
 int lp_kallsyms_nearest(const struct lp_kallsyms *kallsyms, const char *name, const char **out, int max)

@@ -2,89 +2,25 @@
  * legacy.c: the mechanism "legacy", which every kernel has: an event is written to tracefs's kprobe_events or
  * uprobe_events, opened as a perf event by its number, and the program bound to that by ioctl.
  *
- * Unlike all others such an event outlives its process. So its name tells the owner, by pid and start time, and
- * whoever starts removes what belongs to nobody: "luaprobe/p4711_123456_1_effffffc". The last part is the pid namespace
- * that the pid is of: nobody outside of it can judge whether the owner is gone.
+ * Unlike all others such an event outlives its process. So it is removed at every exit, also when a signal ends the
+ * process, and for SIGKILL its name tells the owner (owner.c): whoever starts removes what belongs to nobody.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bytes.h"
 #include "error.h"
+#include "fatal.h"
+#include "owner.h"
 #include "perf_event.h"
 #include "probe.h"
 #include "tracefs.h"
-
-#define GROUP "luaprobe/"
-
-/* ---- owners --------------------------------------------------------------------------------------------------- */
-
-struct owner {
-    long pid;
-    unsigned long long start;         /* clock ticks since boot, field 22 of /proc/PID/stat */
-    unsigned long long pid_namespace; /* inode */
-};
-
-/* 0 when there is no such process. */
-static unsigned long long start_time(long pid)
-{
-    char path[64];
-    char text[1024];
-    unsigned long long start = 0;
-    const char *field;
-    size_t size;
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
-    file = fopen(path, "re");
-    if (!file)
-        return 0;
-    size = fread(text, 1, sizeof(text) - 1, file);
-    fclose(file);
-    text[size] = '\0';
-    field = strrchr(text, ')'); /* the name before it may hold anything; field 3 follows */
-    for (int i = 3; field && i <= 22; i++)
-        field = strchr(field + 1, ' ');
-    if (field)
-        start = strtoull(field, NULL, 10);
-    return start;
-}
-
-static unsigned long long pid_namespace(void)
-{
-    struct stat status;
-
-    return stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
-}
-
-static bool is_gone(const struct owner *owner)
-{
-    return owner->pid_namespace == pid_namespace() && start_time(owner->pid) != owner->start;
-}
-
-static void write_name(char *out, size_t size)
-{
-    static atomic_uint number;
-
-    snprintf(out, size, GROUP "p%d_%llu_%u_%llx", (int)getpid(), start_time(getpid()), atomic_fetch_add(&number, 1) + 1,
-             pid_namespace());
-}
-
-/* What write_name wrote; false when it is somebody else's event. */
-static bool read_name(const char *event, struct owner *out)
-{
-    unsigned number;
-
-    return sscanf(event, GROUP "p%ld_%llu_%u_%llx", &out->pid, &out->start, &number, &out->pid_namespace) == 4;
-}
 
 /* ---- tracefs's lists of events -------------------------------------------------------------------------------- */
 
@@ -149,11 +85,11 @@ static int remove_event(const char *file, const char *event)
  * gone. */
 static int sweep_line(const char *file, char *line)
 {
-    struct owner owner;
+    struct lp_owner owner;
     char *event = strchr(line, ':');
     char *end;
 
-    if (!event || !read_name(++event, &owner) || !is_gone(&owner))
+    if (!event || !lp_owner_read(++event, &owner) || !lp_owner_is_gone(&owner))
         return 0;
     end = strchr(event, ' ');
     if (end)
@@ -209,6 +145,21 @@ static void take_away(struct lp_probe *probe)
     (void)remove_event(list_of(&probe->target), probe->event);
 }
 
+/* The same with system calls alone, when a signal ends the process: nothing is freed. */
+static void take_all_away_at_once(void)
+{
+    if (pthread_mutex_trylock(&lock) != 0)
+        return; /* the signal came in between; whoever starts next removes what is left */
+    for (const struct lp_probe *probe = live; probe; probe = probe->next_live) {
+        for (uint32_t i = 0; i < probe->perf_count; i++)
+            close(probe->perfs[i].event_fd);
+        if (probe->keeper_fd >= 0)
+            close(probe->keeper_fd);
+        (void)remove_event(list_of(&probe->target), probe->event);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
 /* Runs at every exit, also at a script's os.exit, which closes nothing. */
 static void take_all_away(void)
 {
@@ -223,8 +174,10 @@ static void remember(struct lp_probe *probe)
     static bool registered;
 
     pthread_mutex_lock(&lock);
-    if (!registered)
+    if (!registered) {
         registered = atexit(take_all_away) == 0;
+        lp_fatal_catch(take_all_away_at_once);
+    }
     probe->next_live = live;
     live = probe;
     pthread_mutex_unlock(&lock);
@@ -245,10 +198,12 @@ static void forget(const struct lp_probe *probe)
 /* ---- the mechanism -------------------------------------------------------------------------------------------- */
 
 /*
- * How many calls at once a kretprobe follows unless told: enough for functions that sleep. The kernel's own default is
- * ten or twice the CPUs, before Linux 6.0 the number of CPUs. Each costs about 100 bytes of kernel memory.
+ * How many calls at once a kretprobe follows unless told: as many as the kernel lets it (KRETPROBE_MAXACTIVE_MAX),
+ * since functions that sleep may be under way in every thread, and a call that is not followed is lost. Each costs
+ * about 100 bytes of kernel memory. The kernel's own default is ten or twice the CPUs, before Linux 6.0 the number of
+ * CPUs.
  */
-enum { MAXACTIVE = 128 };
+enum { MAXACTIVE = 4096 };
 
 /* The definition that kprobe_events and uprobe_events take: Documentation/trace/kprobetrace.rst. */
 static int write_definition(const struct lp_probe *probe, char *out, size_t size)
@@ -305,7 +260,7 @@ static int legacy_open(struct lp_probe *probe)
     char name[96];
     int error;
 
-    write_name(name, sizeof(name));
+    lp_owner_write(name, sizeof(name));
     probe->event = strdup(name);
     if (!probe->event)
         return lp_error_set(ENOMEM, "attach", "%s: no memory", probe->target.text);

@@ -50,25 +50,75 @@ static int below_root(int pid, const char *file, char *path, size_t size)
     return length > 0 && (size_t)length < size ? 0 : lp_error_set(ENAMETOOLONG, "attach", "%s: is too long", file);
 }
 
-/* The path in a line of /proc/PID/maps that is executed: "5581-5582 r-xp 000 08:01 123   /usr/bin/bash"; NULL if none.
- */
-static char *mapped_file(char *line)
+/* A part of a file that a process has mapped to be executed, by a line of /proc/PID/maps. */
+struct mapping {
+    const char *file; /* its path */
+    bool replaced;    /* that path now is another file, or none */
+    char range[64];   /* of addresses, as the line begins */
+};
+
+static const char replaced_mark[] = " (deleted)";
+
+/* Reads "5581-5582 r-xp 000 08:01 123   /usr/bin/bash (deleted)"; false when it is no such mapping. */
+static bool read_mapping(char *line, struct mapping *out)
 {
     char *file = strchr(line, '/');
     char *permissions = strchr(line, ' ');
+    size_t length;
 
     if (!file || !permissions || permissions[3] != 'x')
-        return NULL;
+        return false;
     file[strcspn(file, "\n")] = '\0';
-    return file;
+    length = strlen(file);
+    out->file = file;
+    snprintf(out->range, sizeof(out->range), "%.*s", (int)(permissions - line), line);
+    out->replaced =
+        length >= sizeof(replaced_mark) && strcmp(file + length - sizeof(replaced_mark) + 1, replaced_mark) == 0;
+    if (out->replaced)
+        file[length - sizeof(replaced_mark) + 1] = '\0';
+    return true;
 }
 
-static int find_mapped(const char *name, int pid, char *path, size_t size)
+/* What is looked for: a short name, or a path and what that is behind links. */
+struct sought {
+    const char *name;
+    const char *path;
+    const char *real;
+};
+
+static bool is_sought(const struct sought *sought, const char *file)
+{
+    if (sought->name)
+        return is_named(base_name(file), sought->name);
+    return strcmp(file, sought->path) == 0 || (sought->real && strcmp(file, sought->real) == 0);
+}
+
+/* The file that is mapped, also when its path has become another one's: the kernel still knows it by the mapping. */
+static int path_of_mapping(const struct mapping *mapping, int pid, char *path, size_t size)
+{
+    int length;
+
+    if (!mapping->replaced)
+        return below_root(pid, mapping->file, path, size);
+    length = snprintf(path, size, "/proc/%d/map_files/%s", pid, mapping->range);
+    if (length < 0 || (size_t)length >= size)
+        return lp_error_set(ENAMETOOLONG, "attach", "%s: is too long", mapping->file);
+    if (access(path, R_OK) == 0)
+        return 0;
+    lp_error_set(ESTALE, "attach", "%s: process %d runs a file that was replaced on the disk since", mapping->file,
+                 pid);
+    lp_error_hint("restart the process, or let this run as root, which can reach the old file");
+    return -ESTALE;
+}
+
+/* The first mapping that is sought. -ENOENT, without an error set, when there is none. */
+static int find_mapped(const struct sought *sought, int pid, char *path, size_t size)
 {
     char maps[64];
     char *line = NULL;
     size_t room = 0;
     int error = -ENOENT;
+    struct mapping mapping;
     FILE *file;
 
     snprintf(maps, sizeof(maps), "/proc/%d/maps", pid);
@@ -77,17 +127,8 @@ static int find_mapped(const char *name, int pid, char *path, size_t size)
         return errno == ENOENT ? no_process(pid)
                                : lp_error_set(errno, "attach", "%s cannot be read: %s", maps, strerror(errno));
     while (error == -ENOENT && getline(&line, &room, file) > 0) {
-        const char *mapped = mapped_file(line);
-
-        if (!mapped || !is_named(base_name(mapped), name))
-            continue;
-        if (strstr(mapped, " (deleted)")) {
-            error = lp_error_set(ESTALE, "attach", "%s: process %d runs %s, which was replaced on the disk since", name,
-                                 pid, mapped);
-            lp_error_hint("restart the process; a probe can only be put into the file that is there");
-            break;
-        }
-        error = below_root(pid, mapped, path, size);
+        if (read_mapping(line, &mapping) && is_sought(sought, mapping.file))
+            error = path_of_mapping(&mapping, pid, path, size);
     }
     free(line);
     fclose(file);
@@ -201,7 +242,17 @@ static int not_found(const char *name, int pid)
     return -ENOENT;
 }
 
-/* A path as it is, for a process below its root. */
+/* An absolute path as the process has it: the file that it runs, or the one below its root. */
+static int take_path_of_process(const char *name, int pid, char *path, size_t size)
+{
+    struct sought sought = {.path = name, .real = realpath(name, NULL)};
+    int error = find_mapped(&sought, pid, path, size);
+
+    free((char *)sought.real);
+    return error == -ENOENT ? below_root(pid, name, path, size) : error;
+}
+
+/* A path as it is, or of a process. */
 static int take_path(const char *name, int pid, char *path, size_t size)
 {
     if (pid > 0) {
@@ -211,7 +262,7 @@ static int take_path(const char *name, int pid, char *path, size_t size)
         if (access(root, F_OK) != 0)
             return no_process(pid);
         if (name[0] == '/')
-            return below_root(pid, name, path, size);
+            return take_path_of_process(name, pid, path, size);
     }
     if (strlen(name) >= size)
         return lp_error_set(ENAMETOOLONG, "attach", "%s: is too long", name);
@@ -226,7 +277,7 @@ int lp_library_find(const char *name, int pid, char *path, size_t size)
     if (strchr(name, '/'))
         return take_path(name, pid, path, size);
     if (pid > 0)
-        error = find_mapped(name, pid, path, size);
+        error = find_mapped(&(struct sought){.name = name}, pid, path, size);
     if (error != -ENOENT)
         return error;
     if (pid > 0)

@@ -18,7 +18,7 @@
 /* ---- versions ------------------------------------------------------------------------------------------------- */
 
 /* Goes up whenever a declaration below changes; cdef.lua refuses a host that was compiled with another number. */
-enum { LP_ABI = 5 };
+enum { LP_ABI = 6 };
 int lp_abi(void);
 const char *lp_version(void);
 const char *lp_version_libbpf(void);
@@ -106,7 +106,7 @@ bool lp_object_map(struct lp_object *object, int i, struct lp_map *out);
 bool lp_object_inner_map(struct lp_object *object, int i, struct lp_map *out);
 
 /*
- * Changes the i-th map, or its inner one, before load: a field is left as it is where it is 0, NULL or -1. The value's
+ * Changes the i-th map before load: a field is left as it is where it is 0, NULL or -1. The value's
  * size also sets the size of a section of global variables.
  */
 struct lp_map_change {
@@ -115,7 +115,7 @@ struct lp_map_change {
     const char *pin; /* where to pin it, and to look for it first; "": nowhere */
     int inner_fd;    /* a map that shows what a map of maps takes */
 };
-int lp_object_change_map(struct lp_object *object, int i, bool inner, const struct lp_map_change *change);
+int lp_object_change_map(struct lp_object *object, int i, const struct lp_map_change *change);
 /* Whether lp_object_load shall load the i-th program. */
 int lp_object_autoload(struct lp_object *object, int i, bool on);
 
@@ -314,7 +314,7 @@ struct lp_probe_options {
      */
     const char *mechanism;
     int pid;            /* uprobes, USDT and perf events of one process; 0: of all */
-    uint32_t maxactive; /* calls that a kretprobe can follow at once ("legacy" only); 0: the default */
+    uint32_t maxactive; /* calls that a kretprobe can follow at once ("legacy" only); 0: the most, 4,096 */
     bool has_cookie;
     uint64_t cookie;              /* what bpf_get_attach_cookie returns (Linux 5.15) */
     const char *const *functions; /* "multi": the kernel's functions that a wildcard stands for */
@@ -344,10 +344,11 @@ struct lp_probe_counts {
     int64_t missed;
     /*
      * What is counted for the program since it was first started here, wherever it ran: runs (-1 without
-     * lp_stats_enable), and runs left out because it was running already.
+     * lp_stats_enable), and runs left out because it was running already (-1 where the kernel does not count them).
      */
     int64_t program_runs;
     int64_t program_missed;
+    bool only_program_misses; /* nothing is missed at the place itself, so `missed` says nothing */
 };
 void lp_probe_counts(const struct lp_probe *probe, struct lp_probe_counts *out);
 /*
@@ -375,10 +376,10 @@ struct lp_binary;
 struct lp_binary *lp_binary_open(const char *path);
 void lp_binary_close(struct lp_binary *binary);
 /*
- * The offset in the file of a function: from .symtab, .dynsym and the debug file of its build-id; "name@VERSION" is one
+ * The offset in the file of the instruction `within` bytes behind a function's start: from .symtab, .dynsym and the debug file of its build-id; "name@VERSION" is one
  * version of it, "name" the default one.
  */
-int lp_binary_resolve(struct lp_binary *binary, const char *symbol, uint64_t *offset);
+int lp_binary_resolve(struct lp_binary *binary, const char *symbol, uint64_t within, uint64_t *offset);
 /* Whether an offset in the file is one of instructions: 0, or why not. */
 int lp_binary_check(const struct lp_binary *binary, uint64_t offset);
 /* Whether the Go compiler made it, whose stacks a uretprobe breaks. */
@@ -436,6 +437,8 @@ bool lp_kallsyms_next(const struct lp_kallsyms *kallsyms, const char *pattern, c
  */
 size_t lp_kallsyms_complete(const struct lp_kallsyms *kallsyms, const char *prefix, const char **out, size_t max,
                             size_t *common);
+/* The i-th name of the function that begins at an address; NULL past the last one. */
+const char *lp_kallsyms_alias(const struct lp_kallsyms *kallsyms, uint64_t address, uint32_t i);
 /* The function that an address lies in, or follows. */
 bool lp_kallsyms_at(const struct lp_kallsyms *kallsyms, uint64_t address, struct lp_kernel_symbol *out);
 /* Up to `max` (16 at most) names that differ from the given one by few letters, the nearest first; how many. */
@@ -448,46 +451,109 @@ bool lp_glob_matches(const char *pattern, const char *text);
 int lp_tracefs_read(const char *file, struct lp_bytes *out);
 int lp_debugfs_read(const char *file, struct lp_bytes *out);
 
-/* ---- ring: the event buffers of a perf event array ------------------------------------------------------------ */
+/* ---- source: where events come from --------------------------------------------------------------------------- */
 
-struct lp_ring;
+struct lp_source;
 
 struct lp_event {
-    const void *data; /* in the ring's own memory: valid until the next lp_ring_read */
-    uint32_t size;    /* bytes; the kernel pads records, so up to 7 more than the program sent */
-    uint32_t cpu;
+    const void *data; /* in the buffer's own memory: valid until the next lp_source_read */
+    uint32_t size;    /* bytes; perf buffers pad records, so there up to 7 more than the program sent */
+    int16_t cpu;      /* where it happened; -1: the buffer does not tell */
+    uint16_t late;    /* 1: with lp_source_order, came when later events had been delivered */
 };
 
-struct lp_ring_stats {
+struct lp_source_options {
+    size_t bytes;   /* of one CPU's buffer, a power of two of pages; 0: a mebibyte, less on machines of many CPUs */
+    bool overwrite; /* perf buffers only: keep the newest events instead of the oldest, for lp_source_snapshot */
+    bool poison; /* hand out copies, which are overwritten when their batch is over: finds scripts that keep events */
+    /* Variables in the memory of the program (bpf/include/luaprobe.bpf.h), or NULL: */
+    uint32_t *armed;         /* ring buffers: set to be woken at the watermark */
+    const uint64_t *refused; /* what the program could not send, by CPU number modulo their count */
+    uint32_t refused_count;  /* a power of two */
+};
+
+struct lp_source_stats {
     uint64_t events;
     uint64_t bytes;
-    uint64_t lost; /* events that found a buffer full */
+    uint64_t lost;       /* events that found a buffer full, or none */
+    uint64_t late;       /* events out of order in spite of lp_source_order */
+    uint64_t high_water; /* bytes: the most that was found in one buffer at once */
+    uint64_t capacity;   /* bytes of one buffer */
+    uint32_t buffers;
 };
 
+/* The buffer size of one CPU when nothing is said, in bytes. */
+size_t lp_source_default_bytes(void);
 /*
- * Opens one buffer of `pages` pages (a power of two; 0: 256, less on machines of more than 32 CPUs) per online CPU and
- * enters them into the map.
+ * Opens one buffer per online CPU and enters them into the perf event array; those of CPUs that come later, too.
+ * Stage "events": EINVAL for a size that cannot be, EPERM, ENOMEM.
  */
-struct lp_ring *lp_ring_open(int map_fd, uint32_t pages);
+struct lp_source *lp_source_open_perf(int map_fd, const struct lp_source_options *options);
+/* Maps the ring buffer, which all CPUs share (Linux 5.8). Its size was fixed when the map was made. */
+struct lp_source *lp_source_open_ring(int map_fd, const struct lp_source_options *options);
 /*
  * Gives the memory of the previous batch back to the kernel and fills `events` with up to `max` pointers to the next
- * records. Returns their number; 0 when the buffers are empty. Order is kept per CPU only.
+ * records. Returns their number; 0 when the buffers are empty. Order is kept per CPU only. The batch after an empty
+ * one asks to be woken at the watermark.
  */
-int lp_ring_read(struct lp_ring *ring, struct lp_event *events, int max);
+int lp_source_read(struct lp_source *source, struct lp_event *events, int max);
 /*
- * Sleeps until a buffer is filled to its watermark (a quarter), `timeout_ms` is over, a signal comes or standard
- * output is closed by its reader. Writes out what standard output holds before it sleeps.
+ * The same for a loop that walks the records by itself, which spares one of two looks at each: a place in a buffer and
+ * how far plain records follow it. What is between them is as the kernel writes it, see lua/luaprobe/walk.lua.
  */
-int lp_ring_wait(struct lp_ring *ring, int timeout_ms);
+struct lp_stretch {
+    const uint8_t *event; /* the contents of the record that the loop is at, or NULL; the loop moves it */
+    const uint8_t *limit; /* contents from here on are not the loop's to look at; NULL: no record follows */
+    const uint8_t *end_;  /* nor are records that go beyond this */
+    uint64_t events;      /* how many the loop has moved over, and their bytes; it counts */
+    uint64_t bytes;
+    uint32_t size; /* of the one that the loop is at */
+    int32_t cpu;
+};
+/* The source's own, or NULL when it has none. */
+struct lp_stretch *lp_source_stretch(struct lp_source *source);
+/* Gives back what was walked and finds the next stretch. 1, or 0 when the buffers are empty. */
+int lp_source_walk(struct lp_source *source);
+/*
+ * From now on events come by the 64-bit nanoseconds (CLOCK_MONOTONIC) at `offset` in them, each `delay` nanoseconds
+ * after its time at the soonest. One that comes later than that is marked late and delivered at once.
+ */
+int lp_source_order(struct lp_source *source, uint32_t offset, int64_t delay);
+/* Stops waiting for others: what is there is delivered by time. */
+void lp_source_flush(struct lp_source *source);
+/*
+ * Sleeps until a buffer of any source is filled to its watermark (a quarter), `timeout_ms` is over, a signal comes or
+ * standard output is closed by its reader. Writes out what standard output holds before it sleeps.
+ */
+int lp_source_wait(int timeout_ms);
+/* How full the fullest buffer was found since the last call, in thousandths. */
+uint32_t lp_source_peak(struct lp_source *source);
 /* How many bytes all its buffers hold. */
-size_t lp_ring_capacity(const struct lp_ring *ring);
-/* How many pages each buffer has. */
-uint32_t lp_ring_pages(const struct lp_ring *ring);
-/* Totals since lp_ring_open. */
-void lp_ring_stats(const struct lp_ring *ring, struct lp_ring_stats *out);
+size_t lp_source_capacity(const struct lp_source *source);
+/* How many bytes of events were read so far. */
+uint64_t lp_source_bytes(const struct lp_source *source);
+/* Totals since it was opened. Asking for what was lost costs system calls. */
+void lp_source_stats(const struct lp_source *source, struct lp_source_stats *out);
 /* Events lost on one CPU. */
-uint64_t lp_ring_lost(const struct lp_ring *ring, uint32_t cpu);
-void lp_ring_close(struct lp_ring *ring);
+uint64_t lp_source_lost(const struct lp_source *source, uint32_t cpu);
+/*
+ * Copies what overwriting buffers hold, oldest first per CPU, without taking it away; while it reads, new events are
+ * lost. The copies live until the next snapshot. Returns how many; `*events` points at them.
+ */
+int lp_source_snapshot(struct lp_source *source, const struct lp_event **events);
+void lp_source_close(struct lp_source *source);
+
+/*
+ * Before lp_object_load: makes the object's i-th map, of an event stream, a ring buffer of all CPUs or a perf event
+ * array. `bytes` is per CPU, 0 for the default. *watermark becomes the fill at which a ring buffer's program shall
+ * wake.
+ */
+int lp_object_events(struct lp_object *object, int i, bool ring, size_t bytes, uint64_t *watermark);
+/* Whether this kernel has ring buffers (Linux 5.8). */
+bool lp_source_has_ring(void);
+/* The number of CPUs that there can be, and the bytes of a page. */
+int lp_cpu_count(void);
+size_t lp_page_size(void);
 
 /* ---- stop: what ends an event loop ---------------------------------------------------------------------------- */
 

@@ -134,7 +134,7 @@ static void interrupt_lua(int signal)
 
 void lp_stop_interrupt_lua(bool on)
 {
-    lp_stop_on_interrupt(on ? interrupt_lua : SIG_DFL);
+    lp_stop_on_interrupt(on ? interrupt_lua : NULL);
 }
 
 int main(int argc, char **argv)
@@ -155,10 +155,10 @@ int main(int argc, char **argv)
     state = lua;
     luaL_openlibs(lua);
     add_loader(lua);
-    if (push_host(lua, argc, argv) == 0 && lua_pcall(lua, 1, 1, 0) == 0)
+    if (push_host(lua, argc, argv) == 0 && lua_pcall(lua, 1, 1, 0) == 0 && lua_isnumber(lua, -1))
         status = (int)lua_tointeger(lua, -1);
     else
-        fprintf(stderr, "luaprobe: %s\n", lua_tostring(lua, -1));
+        fprintf(stderr, "luaprobe: %s\n", lua_isstring(lua, -1) ? lua_tostring(lua, -1) : "the host failed");
     /* Runs the finalizers: whatever is still attached is detached here. */
     lua_close(lua);
     return status;

@@ -123,7 +123,7 @@ static int multi_start(struct lp_probe *probe, struct lp_object *object, int pro
     return probe->link_fd < 0 ? refused(probe, probe->link_fd) : 0;
 }
 
-/* Linux 6.7 tells the misses in the link: struct bpf_link_info with kprobe_multi.missed; 0 if not. */
+/* Linux 6.7 tells the misses in the link: struct bpf_link_info with kprobe_multi.missed; -1 if not. */
 static int64_t read_missed(const struct lp_probe *probe)
 {
     struct {
@@ -134,8 +134,9 @@ static int64_t read_missed(const struct lp_probe *probe)
     } info = {0};
     uint32_t size = sizeof(info);
 
-    if (is_user(probe) || probe->link_fd < 0 || bpf_obj_get_info_by_fd(probe->link_fd, &info, &size) != 0)
-        return 0;
+    if (is_user(probe) || probe->link_fd < 0 || !lp_kernel_at_least(6, 7) ||
+        bpf_obj_get_info_by_fd(probe->link_fd, &info, &size) != 0)
+        return -1;
     return (int64_t)info.missed;
 }
 

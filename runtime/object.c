@@ -68,6 +68,20 @@ static int check_elf(const char *name, const void *data, size_t size)
 /* BPF_LOG_STATS of the kernel's bpf_verifier.h (Linux 5.2): what checking a program took. */
 enum { LOG_STATISTICS = 4 };
 
+/* Sections that this libbpf does not know ("uprobe.multi/…" came with 1.3) and the attaching here does. */
+static void name_types(const struct lp_object *object)
+{
+    struct bpf_program *program;
+    struct lp_target target;
+
+    bpf_object__for_each_program(program, object->bpf)
+    {
+        if (bpf_program__type(program) == BPF_PROG_TYPE_UNSPEC &&
+            lp_target_parse(bpf_program__section_name(program), &target) == 0 && target.kind <= LP_URETPROBE)
+            (void)bpf_program__set_type(program, BPF_PROG_TYPE_KPROBE);
+    }
+}
+
 struct lp_object *lp_object_open(const char *name, const void *data, size_t size, const char *kconfig)
 {
     LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = name, .kconfig = kconfig,
@@ -92,6 +106,7 @@ struct lp_object *lp_object_open(const char *name, const void *data, size_t size
     }
     if (lp_layout_check(object) != 0)
         goto fail;
+    name_types(object);
     return object;
 
 fail:
@@ -124,8 +139,11 @@ int lp_object_load(struct lp_object *object)
 
     lp_error_capture();
     error = bpf_object__load(object->bpf);
-    if (error)
-        return lp_error_from_libbpf(-error, "load", object->name);
+    if (error) {
+        (void)lp_error_from_libbpf(-error, "load", object->name);
+        lp_object_explain_load(object);
+        return error;
+    }
     bpf_object__for_each_map(map, object->bpf)
     {
         error = map_globals(object, map);

@@ -20,7 +20,10 @@ struct lp_object {
     struct lp_variant *variants;
 };
 
-/* The i-th program, or NULL. */
+/* refusal.c: makes the last error, of bpf_object__load, say more. */
+void lp_object_explain_load(const struct lp_object *object);
+/* The i-th map or program, or NULL. */
+struct bpf_map *lp_object_map_at(const struct lp_object *object, int i);
 struct bpf_program *lp_object_program_at(const struct lp_object *object, int i);
 /*
  * The descriptor of the i-th program, loaded for the given attach type (BPF_TRACE_KPROBE_MULTI, …), or with 0 for

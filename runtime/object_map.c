@@ -7,7 +7,7 @@
 #include "error.h"
 #include "object.h"
 
-static struct bpf_map *map_at(const struct lp_object *object, int i)
+struct bpf_map *lp_object_map_at(const struct lp_object *object, int i)
 {
     struct bpf_map *map;
 
@@ -60,7 +60,7 @@ static void describe(struct bpf_map *map, struct lp_map *out)
 
 bool lp_object_map(struct lp_object *object, int i, struct lp_map *out)
 {
-    struct bpf_map *map = map_at(object, i);
+    struct bpf_map *map = lp_object_map_at(object, i);
 
     if (map)
         describe(map, out);
@@ -69,7 +69,7 @@ bool lp_object_map(struct lp_object *object, int i, struct lp_map *out)
 
 bool lp_object_inner_map(struct lp_object *object, int i, struct lp_map *out)
 {
-    struct bpf_map *map = map_at(object, i);
+    struct bpf_map *map = lp_object_map_at(object, i);
     struct bpf_map *inner = map ? bpf_map__inner_map(map) : NULL;
 
     if (inner)
@@ -93,13 +93,11 @@ static int change(struct bpf_map *map, const struct lp_map_change *to)
     return error;
 }
 
-int lp_object_change_map(struct lp_object *object, int i, bool inner, const struct lp_map_change *to)
+int lp_object_change_map(struct lp_object *object, int i, const struct lp_map_change *to)
 {
-    struct bpf_map *map = map_at(object, i);
+    struct bpf_map *map = lp_object_map_at(object, i);
     int error;
 
-    if (map && inner)
-        map = bpf_map__inner_map(map);
     lp_error_capture();
     error = map ? change(map, to) : -ENOENT;
     if (error)

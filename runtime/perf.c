@@ -98,7 +98,7 @@ static int link_start(struct lp_probe *probe, struct lp_object *object, int prog
     return 0;
 }
 
-/* Linux 6.7 tells the misses of a kprobe in its link: struct bpf_link_info with perf_event.kprobe.missed; 0 if not. */
+/* Linux 6.7 tells the misses of a kprobe in its link: struct bpf_link_info with perf_event.kprobe.missed; -1 if not. */
 static int64_t read_missed(const struct lp_probe *probe)
 {
     struct {
@@ -113,8 +113,8 @@ static int64_t read_missed(const struct lp_probe *probe)
 
     if (probe->perf_count == 0 || probe->perfs[0].link_fd < 0 ||
         bpf_obj_get_info_by_fd(probe->perfs[0].link_fd, &info, &size) != 0)
-        return 0;
-    return info.event_type == PERF_EVENT_KPROBE || info.event_type == PERF_EVENT_KRETPROBE ? (int64_t)info.missed : 0;
+        return -1;
+    return info.event_type == PERF_EVENT_KPROBE || info.event_type == PERF_EVENT_KRETPROBE ? (int64_t)info.missed : -1;
 }
 
 static int link_stop(struct lp_probe *probe)

@@ -9,8 +9,12 @@
 #include "error.h"
 
 static const struct lp_mechanism *const probe_mechanisms[] = {&lp_link, &lp_perf_ioctl, &lp_legacy, &lp_multi, NULL};
-/* Before Linux 6.0 a kretprobe followed as many calls at once as there are CPUs; only legacy can ask for more. */
-static const struct lp_mechanism *const return_mechanisms[] = {&lp_link, &lp_legacy, &lp_perf_ioctl, &lp_multi, NULL};
+/*
+ * A kretprobe by a perf event alone follows ten calls at once, or twice the number of CPUs (before Linux 6.0 as many as
+ * there are CPUs), and before 6.7 nothing tells how many it missed. legacy can ask for more, and tracefs always tells.
+ */
+static const struct lp_mechanism *const kretprobe_mechanisms[] = {&lp_legacy, &lp_link, &lp_perf_ioctl, &lp_multi,
+                                                                  NULL};
 static const struct lp_mechanism *const event_mechanisms[] = {&lp_link, &lp_perf_ioctl, NULL};
 static const struct lp_mechanism *const tracing_mechanisms[] = {&lp_tracing, NULL};
 static const struct lp_mechanism *const libbpf_mechanisms[] = {&lp_libbpf, NULL};
@@ -19,9 +23,9 @@ static const struct lp_mechanism *const all_mechanisms[] = {&lp_link,    &lp_per
 
 static const struct lp_kind_ops kinds[] = {
     {LP_KPROBE, false, probe_mechanisms, lp_kprobe_attr, lp_kprobe_explain},
-    {LP_KRETPROBE, false, return_mechanisms, lp_kprobe_attr, lp_kprobe_explain},
+    {LP_KRETPROBE, false, kretprobe_mechanisms, lp_kprobe_attr, lp_kprobe_explain},
     {LP_KSYSCALL, false, probe_mechanisms, lp_kprobe_attr, lp_kprobe_explain},
-    {LP_KRETSYSCALL, false, return_mechanisms, lp_kprobe_attr, lp_kprobe_explain},
+    {LP_KRETSYSCALL, false, kretprobe_mechanisms, lp_kprobe_attr, lp_kprobe_explain},
     {LP_UPROBE, false, probe_mechanisms, lp_uprobe_attr, lp_uprobe_explain},
     {LP_URETPROBE, false, probe_mechanisms, lp_uprobe_attr, lp_uprobe_explain},
     {LP_TRACEPOINT, false, event_mechanisms, lp_tracepoint_attr, lp_event_explain},
@@ -116,8 +120,13 @@ struct lp_probe *lp_probe_open(const struct lp_target *target, const struct lp_p
         lp_error_set(ENOMEM, "attach", "%s: no memory", target->text);
         return NULL;
     }
-    *probe = (struct lp_probe){
-        .target = *target, .options = *options, .program_fd = -1, .link_fd = -1, .profile_fd = -1, .keeper_fd = -1};
+    *probe = (struct lp_probe){.target = *target,
+                               .options = *options,
+                               .program_fd = -1,
+                               .link_fd = -1,
+                               .profile_fd = -1,
+                               .keeper_fd = -1,
+                               .link_missed = -1};
     probe->kind = find_kind(target->kind);
     if (!probe->kind) {
         lp_error_set(EINVAL, "attach", "%s: no such kind of probe", target->text);
@@ -160,6 +169,15 @@ int lp_probe_refused(const struct lp_probe *probe, const char *mechanism, int er
     else if (error == -EPERM || error == -EACCES)
         lp_error_hint_permission();
     return error;
+}
+
+/*
+ * Runs that were left out since the program was running already were counted for programs of perf events first by Linux
+ * 6.7, for those of "tracing" by 5.12.
+ */
+static bool tells_program_missed(const struct lp_probe *probe)
+{
+    return probe->mechanism == &lp_tracing ? lp_kernel_at_least(5, 12) : lp_kernel_at_least(6, 7);
 }
 
 /* What the kernel counted for the program so far. */
@@ -226,6 +244,13 @@ int lp_stats_enable(void)
     return 0;
 }
 
+/* Whether calls may not even reach the program: of kprobes inside of other probes, and returns of too many at once. */
+static bool misses_calls(int kind)
+{
+    return kind == LP_KPROBE || kind == LP_KSYSCALL || kind == LP_KRETPROBE || kind == LP_KRETSYSCALL ||
+           kind == LP_URETPROBE;
+}
+
 void lp_probe_counts(const struct lp_probe *probe, struct lp_probe_counts *out)
 {
     uint64_t runs;
@@ -236,7 +261,8 @@ void lp_probe_counts(const struct lp_probe *probe, struct lp_probe_counts *out)
         .hits = -1,
         .missed = -1,
         .program_runs = stats_enabled ? (int64_t)(runs - probe->runs_before) : -1,
-        .program_missed = (int64_t)(missed - probe->missed_before),
+        .program_missed = tells_program_missed(probe) ? (int64_t)(missed - probe->missed_before) : -1,
+        .only_program_misses = !misses_calls(probe->target.kind),
     };
     if (probe->mechanism->count)
         probe->mechanism->count(probe, out);

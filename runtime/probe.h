@@ -29,7 +29,7 @@ struct lp_probe {
     uint64_t missed_before;
     struct lp_probe_counts ended; /* "legacy": what was counted until the last stop, */
     struct lp_probe_counts begun; /* and what the kernel had counted at the last start */
-    int64_t link_missed;          /* what the link told when it was taken away */
+    int64_t link_missed;          /* what the link told when it was taken away, or -1 */
     struct lp_perf *perfs;        /* "link", "perf", "legacy": one; those of perf events proper: one per CPU */
     uint32_t perf_count;
     char *event;                /* "legacy": its tracefs event, "GROUP/NAME" */

@@ -8,24 +8,32 @@
 #include <signal.h>
 #include <stddef.h>
 
+#include "fatal.h"
 #include "luaprobe.h"
 #include "stop.h"
 
 static volatile sig_atomic_t pending;
 static bool caught;
-static void (*on_interrupt)(int) = SIG_DFL; /* what SIGINT does outside of loops, and the second time in them */
+static void (*on_interrupt)(int); /* NULL: the default; what SIGINT does outside of loops, and the second time in them */
 
 static void set_handler(int signal, void (*handler)(int))
 {
     (void)sigaction(signal, &(struct sigaction){.sa_handler = handler}, NULL);
 }
 
+static void outside_of_loops(void)
+{
+    if (on_interrupt)
+        set_handler(SIGINT, on_interrupt);
+    else
+        lp_fatal_default(SIGINT);
+    lp_fatal_default(SIGTERM);
+}
+
 static void remember(int signal)
 {
     pending = signal;
-    /* From now on both do what they do outside of loops. */
-    set_handler(SIGINT, on_interrupt);
-    set_handler(SIGTERM, SIG_DFL);
+    outside_of_loops(); /* from now on */
 }
 
 /*
@@ -64,8 +72,7 @@ void lp_stop_release(void)
     if (!caught)
         return;
     caught = false;
-    set_handler(SIGINT, on_interrupt);
-    set_handler(SIGTERM, SIG_DFL);
+    outside_of_loops();
 }
 
 void lp_stop_forget(void)
@@ -77,5 +84,5 @@ void lp_stop_on_interrupt(void (*handler)(int))
 {
     on_interrupt = handler;
     if (!caught)
-        set_handler(SIGINT, handler);
+        outside_of_loops();
 }

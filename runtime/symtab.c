@@ -266,7 +266,8 @@ static int ambiguous(const struct lp_binary *binary, const char *symbol, const u
     return -ENOTUNIQ;
 }
 
-int lp_binary_resolve(struct lp_binary *binary, const char *symbol, uint64_t *offset)
+/* `size` is that of the largest symbol of the name there; 0 where none tells, as in assembly. */
+static int resolve(struct lp_binary *binary, const char *symbol, uint64_t *offset, uint64_t *size)
 {
     enum { MOST = 16 };
     struct wanted wanted = {0};
@@ -275,6 +276,8 @@ int lp_binary_resolve(struct lp_binary *binary, const char *symbol, uint64_t *of
     int count = 0;
     size_t length = strcspn(symbol, "@");
     int error = load(binary);
+
+    *size = 0;
 
     if (error)
         return error;
@@ -294,6 +297,7 @@ int lp_binary_resolve(struct lp_binary *binary, const char *symbol, uint64_t *of
             continue;
         }
         (void)lp_binary_file_offset(binary, found->value, true, offset);
+        *size = found->size > *size ? found->size : *size;
         for (int j = 0; j < count && j < MOST; j++)
             known = known || offsets[j] == *offset;
         if (!known && count < MOST)
@@ -304,6 +308,22 @@ int lp_binary_resolve(struct lp_binary *binary, const char *symbol, uint64_t *of
     if (count > 1)
         return ambiguous(binary, symbol, offsets, count);
     *offset = offsets[0];
+    return 0;
+}
+
+int lp_binary_resolve(struct lp_binary *binary, const char *symbol, uint64_t within, uint64_t *offset)
+{
+    uint64_t size;
+    int error = resolve(binary, symbol, offset, &size);
+
+    if (error)
+        return error;
+    if (__builtin_add_overflow(*offset, within, offset) || (size > 0 && within >= size)) {
+        lp_error_set(EINVAL, "attach", "%s: the offset leads out of %s, which has %llu bytes", binary->path, symbol,
+                     (unsigned long long)size);
+        lp_error_hint("leave the offset out, or take it from the function's disassembly");
+        return -EINVAL;
+    }
     return 0;
 }
 

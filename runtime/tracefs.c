@@ -64,7 +64,14 @@ int lp_tracefs_open(void)
     if (mounted == -EACCES || root == -EPERM) {
         lp_error_set(EPERM, "attach", "tracefs, which lists the tracepoints, is %s",
                      mounted == -EACCES ? "not readable for this user" : "not mounted, and this user may not mount it");
-        lp_error_hint_permission();
+        if (!lp_error_has_capabilities())
+            lp_error_hint_permission();
+        else if (mounted == -EACCES)
+            lp_error_hint(
+                "let this user's group read it: sudo mount -o remount,mode=750,gid=GROUP /sys/kernel/tracing; "
+                "or run it with sudo");
+        else
+            lp_error_hint("sudo mount -t tracefs nodev /sys/kernel/tracing");
         return -EPERM;
     }
     if (root == -ENODEV) {
@@ -125,7 +132,14 @@ static int read_below(int root, const char *file, struct lp_bytes *out)
 
 int lp_tracefs_read(const char *file, struct lp_bytes *out)
 {
-    return read_below(lp_tracefs_open(), file, out);
+    int root = lp_tracefs_open();
+    int error = read_below(root, file, out);
+
+    if (root < 0 || (error != -EACCES && error != -EPERM))
+        return error;
+    lp_error_set(EPERM, "attach", "tracefs, which lists the tracepoints, is not readable for this user");
+    lp_error_hint_permission();
+    return -EPERM;
 }
 
 int lp_debugfs_read(const char *file, struct lp_bytes *out)

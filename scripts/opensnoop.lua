@@ -14,7 +14,7 @@ local args = lp.cli("opensnoop", "Trace open(2), openat(2) and openat2(2): who o
   :parse()
 
 local object = lp.open("opensnoop", { const = { failed_only = args.failed or false, filter = args.filter } })
-object:attach { first = { { "kprobe", "kretprobe" }, "tracepoint" } }
+local probes = object:attach { first = { { "kprobe", "kretprobe", "raw_tracepoint" }, "tracepoint" } }
 
 local out = lp.columns {
   args.timestamp and "TIME:-15", args.print_uid and "UID:-7", "PID:-7", "COMM:-16", "FD:>3", "ERR:>3",
@@ -25,7 +25,14 @@ for event in object.maps.events:each() do
     args.extended and ("%08o"):format(tonumber(event.flags)), event.path)
 end
 
-if object.data.missed > 0 then
-  io.stderr:write(("opensnoop: missed %d opens: too many were under way at once for this kernel\n"):format(
-    object.data.missed))
+-- What is lost is said. An open that has not returned may still be under way, unless the kernel says that it missed some.
+object:detach()
+local data, may_have_missed = object.data, false
+for _, probe in ipairs(probes) do
+  if probe.program.returns and probe.missed ~= 0 then may_have_missed = true end
+end
+lp.missed(data.missed, ("missed %d opens: too many were under way at once for --attach %s on this kernel"):format(
+  data.missed, probes[1].mechanism))
+if may_have_missed then
+  lp.missed(data.under_way, ("%d opens had not returned yet, or were missed"):format(data.under_way))
 end

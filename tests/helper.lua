@@ -109,8 +109,9 @@ function M.start(command)
   function job.out() return read "out" end
   function job.err() return read "err" end
   function job.signal(signal) return M.kill(job.pid, signal) end
-  function job.wait()
-    assert(M.eventually(60, function() return read "status" ~= "" end), "still running: " .. command)
+  -- Seconds to wait at most: 60.
+  function job.wait(patience)
+    assert(M.eventually(patience or 60, function() return read "status" ~= "" end), "still running: " .. command)
     local out, err, status = read "out", read "err", tonumber(read "status")
     remove()
     return out, err, status
@@ -138,6 +139,11 @@ end
 function M.kernel_version()
   local major, minor = M.read("/proc/sys/kernel/osrelease"):match "^(%d+)%.(%d+)"
   return tonumber(major) * 1000 + tonumber(minor)
+end
+
+--- Whether this is one of the guests of tests/vm.
+function M.is_guest()
+  return M.read "/proc/sys/kernel/hostname" == "luaprobe-guest\n"
 end
 
 function M.is_root()

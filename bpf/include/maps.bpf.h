@@ -27,10 +27,13 @@
     } map SEC(".maps");                                                                                                \
     __u64 lp_full_of_##map = 0
 
-/* bpf_map_update_elem, with failures counted; BPF_NOEXIST is refused for another reason when the key is there. */
+/*
+ * bpf_map_update_elem, with failures counted; BPF_NOEXIST is refused for another reason when the key is there. The
+ * result is an int: before Linux 6.3 the upper half of a register with it is not its sign.
+ */
 #define lp_update(map, key, value, flags)                                                                              \
     ({                                                                                                                 \
-        long lp_error = bpf_map_update_elem(&map, key, value, flags);                                                  \
+        int lp_error = (int)bpf_map_update_elem(&map, key, value, flags);                                              \
         if (lp_error && lp_error != -17 /* EEXIST */)                                                                  \
             __sync_fetch_and_add(&lp_full_of_##map, 1);                                                                \
         lp_error;                                                                                                      \

@@ -18,6 +18,7 @@
 #define LUAPROBE_PROBE_BPF_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "luaprobe.bpf.h"
 

@@ -3,8 +3,9 @@
 -- Built on lua-argparse. The help text is the tool's manual, so give it a description worth reading and examples.
 -- @module luaprobe.cli
 local argparse = require "argparse"
+local accounts = require "luaprobe.accounts"
 local err = require "luaprobe.error"
-local events = require "luaprobe.events"
+local limits = require "luaprobe.limits"
 local options = require "luaprobe.options"
 
 local M = {}
@@ -62,6 +63,13 @@ local function mechanism(text)
   return nil, ("'%s' is not a mechanism: auto, link, perf, legacy or multi"):format(text)
 end
 
+local BUFFERS = { ring = true, perf = true }
+
+local function buffer(text)
+  if BUFFERS[text] then return text end
+  return nil, ("'%s' is not a kind of buffer: ring or perf"):format(text)
+end
+
 local function add_standard_options(parser)
   parser:option("-p --pid", "Only this process."):argname "PID":convert(process_id)
   parser:option("-t --tid", "Only this thread."):argname "TID":convert(process_id)
@@ -71,6 +79,9 @@ local function add_standard_options(parser)
   parser:flag("-T --timestamp", "Show when it happened.")
   parser:option("--attach", "Attach by this mechanism: auto, link, perf, legacy or multi."):argname "MECHANISM"
     :convert(mechanism)
+  parser:option("--buffer", "Send events through this kind of buffer: ring or perf."):argname "KIND":convert(buffer)
+  parser:flag("--stats", "Tell at the end what was delivered, lost and missed.")
+  parser:flag("--strict", "Exit with status 3 if anything was lost or missed.")
 end
 
 --- Adds a flag of the tool: `:flag("-x --failed", "Show only what failed.")`.
@@ -113,8 +124,12 @@ end
 function Cli:parse(words)
   local args = self.parser:parse(words or _G.arg)
   args.filter = { pid = args.pid, tid = args.tid, uid = args.uid, comm = args.comm }
-  if args.duration then events.set_duration(args.duration) end
+  if args.duration then limits.set_duration(args.duration) end
   if args.attach then options.set_default_mechanism(args.attach) end
+  if args.buffer then require("luaprobe.event_map").set_default_kind(args.buffer) end
+  for _, what in ipairs { "stats", "strict", "json" } do
+    if args[what] then accounts.want(what) end
+  end
   return args
 end
 

@@ -39,8 +39,12 @@ local function names_of(list)
   return #names > 0 and table.concat(names, ", ") or "none"
 end
 
+local function refuse(object, what, reason)
+  err.raise { code = "EINVAL", stage = "open", message = ("%s: %s %s"):format(object.name, what, reason) }
+end
+
 local function misfit(object, what, name, reason)
-  err.raise { code = "EINVAL", stage = "open", message = ("%s: %s '%s': %s"):format(object.name, what, name, reason) }
+  refuse(object, what, ("'%s': %s"):format(name, reason))
 end
 
 -- Its address, which stays the same when the object is loaded: the kernel's memory takes the place of the initial
@@ -50,6 +54,16 @@ local function find_address(variable)
   if info.globals == nil then return nil end
   variable.address = ffi.cast("uint8_t *", info.globals) + variable.offset
   return variable.address
+end
+
+--- Where a variable is, for C to look at it.
+-- @treturn cdata|nil `uint8_t *`, nil when the object has no such variable
+-- @treturn number|nil how many elements it has, when it is an array
+function M.address(object, name)
+  local variable = variables(object, "variable")[name]
+  local address = variable and find_address(variable)
+  if not address then return nil end
+  return address, object.types:get(variable.type_id).count
 end
 
 local function is_number(type)
@@ -104,7 +118,7 @@ function M.new(object, sort)
     check_writable(object, sort, name)
     local address = find_address(variable) or misfit(object, sort, name, "it is not in memory yet: load the object")
     local ok, reason = value.write(object.types, address, variable.type_id, new, name)
-    if not ok then misfit(object, sort, name, reason) end
+    if not ok then refuse(object, sort, reason) end
   end
 
   return setmetatable({}, proxy)

@@ -2,13 +2,18 @@
 -- @module luaprobe.host
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
+local accounts = require "luaprobe.accounts"
 local cli = require "luaprobe.cli"
 local err = require "luaprobe.error"
-local events = require "luaprobe.events"
 local find = require "luaprobe.find"
 local leftovers = require "luaprobe.leftovers"
 
-local DONE, FAILED, WRONG_USAGE = 0, 1, 2 -- exit codes
+-- Taken before a script can put something else in their place: how its failure is told must not depend on it.
+local tostring, type, pcall, xpcall, traceback, collectgarbage = tostring, type, pcall, xpcall, debug.traceback,
+  collectgarbage
+local stdout, stderr = io.stdout, io.stderr
+
+local DONE, FAILED, WRONG_USAGE, LOST = 0, 1, 2, 3 -- exit codes
 
 local HELP = [=[
 Usage: luaprobe [OPTIONS] SCRIPT [ARG...]
@@ -32,7 +37,8 @@ Options:
 Built-in scripts (each explains itself with --help):
   %s
 
-Exit status: 0 done, 1 the script or the kernel failed, 2 wrong usage.
+Exit status: 0 done, 1 the script or the kernel failed, 2 wrong usage, 3 something was lost or missed and the script
+was run with --strict.
 ]=]
 
 local function version()
@@ -155,27 +161,40 @@ local function run(plan, words)
   if plan.interactive and prompt(plan) then error(nil, 0) end
 end
 
+-- Whatever was raised, as text.
+local function text_of(failure)
+  local ok, text = pcall(tostring, failure)
+  if ok and type(text) == "string" then return text end
+  return ("an error that is a %s and cannot be shown: its __tostring %s"):format(type(failure),
+    ok and "gives no string" or "fails")
+end
+
 -- Turns an error into what is printed and the exit code. Runs where the error was raised, for the traceback.
 local function explain(failure)
   if failure == nil then return { status = FAILED } end -- error(): the script has said it all
   if cli.is_usage(failure) then return { text = failure.message, status = WRONG_USAGE } end
-  local text = "luaprobe: " .. tostring(failure)
-  return { text = text, status = FAILED, log = err.is(failure) and failure.log, traceback = debug.traceback("", 2) }
+  return {
+    text = "luaprobe: " .. text_of(failure), status = FAILED, log = err.is(failure) and failure.log,
+    traceback = traceback("", 2),
+  }
 end
 
-local function report(problem, traceback)
-  io.stdout:flush()
-  if problem.text then io.stderr:write(problem.text, "\n") end
-  if not traceback or not problem.traceback then return end
-  if problem.log then io.stderr:write(problem.log) end
-  io.stderr:write(problem.traceback:gsub("^\n", ""), "\n")
+local function report(problem, with_traceback)
+  stdout:flush()
+  if problem.text then stderr:write(problem.text, "\n") end
+  if not with_traceback or not problem.traceback then return end
+  if problem.log then stderr:write(problem.log) end
+  stderr:write(problem.traceback:gsub("^\n", ""), "\n")
 end
 
-local function report_losses()
-  local losses = events.losses()
-  if #losses == 0 then return end
-  io.stdout:flush()
-  for _, line in ipairs(losses) do io.stderr:write("luaprobe: ", line, "\n") end
+-- Tells what was lost: people on standard error, machines in a last record.
+local function report_accounts()
+  local record = accounts.json()
+  if record then stdout:write(record) end
+  local lines = accounts.footer()
+  if #lines == 0 then return end
+  stdout:flush()
+  for _, line in ipairs(lines) do stderr:write("luaprobe: ", line, "\n") end
 end
 
 --- Runs luaprobe.
@@ -187,7 +206,12 @@ return function(words)
     plan = parse(words)
     run(plan, words)
   end, explain)
+  if not ok and type(problem) ~= "table" then -- there was no memory to explain it, or no stack
+    collectgarbage()
+    problem = { text = "luaprobe: " .. text_of(problem), status = FAILED }
+  end
   if not ok then report(problem, plan and plan.traceback) end
-  report_losses()
-  return ok and DONE or problem.status
+  report_accounts()
+  if not ok then return problem.status end
+  return accounts.fails() and LOST or DONE
 end

@@ -2,6 +2,7 @@
 --
 --     local lp = require "luaprobe"
 -- @module luaprobe
+local accounts = require "luaprobe.accounts"
 local cli = require "luaprobe.cli"
 local clock = require "luaprobe.clock"
 local columns = require "luaprobe.columns"
@@ -45,6 +46,22 @@ return {
   save = function(path) return require("luaprobe.session").save(path) end,
   --- Removes what killed luaprobe processes left in tracefs: see luaprobe.leftovers.sweep.
   sweep = leftovers.sweep,
+  --- Calls a function for each event of a map: see luaprobe.loop.on. The loop is there when a script asks for it.
+  on = function(...) return require("luaprobe.loop").on(...) end,
+  --- Calls a function every so many seconds: see luaprobe.loop.every.
+  every = function(...) return require("luaprobe.loop").every(...) end,
+  --- Calls a function once: see luaprobe.loop.after.
+  after = function(...) return require("luaprobe.loop").after(...) end,
+  --- Delivers events and calls timers: see luaprobe.loop.run.
+  run = function(...) return require("luaprobe.loop").run(...) end,
+  --- Ends lp.run: see luaprobe.loop.stop.
+  stop = function() return require("luaprobe.loop").stop() end,
+  --- Copies an event, to keep it: see luaprobe.record.copy.
+  copy = function(event) return require("luaprobe.record").copy(event) end,
+  --- What was delivered, lost and missed so far: see luaprobe.accounts.stats.
+  stats = accounts.stats,
+  --- Tells that something could not be followed: see luaprobe.accounts.missed.
+  missed = accounts.missed,
   --- A tool's command line: see luaprobe.cli.new.
   cli = cli.new,
   --- Aligned output: see luaprobe.columns.new.

@@ -110,16 +110,17 @@ function M.text(address)
   return offset == 0 and name or ("%s+0x%x"):format(name, offset)
 end
 
--- A pseudo file's text, or nil.
+-- A pseudo file's text; nil and a negative errno.
 local function text_of(read, file)
   local bytes = ffi.new "struct lp_bytes"
-  if read(file, bytes) ~= 0 then return nil end
+  local code = read(file, bytes)
+  if code ~= 0 then return nil, code end
   local text = ffi.string(bytes.data, bytes.size)
   C.lp_bytes_free(bytes)
   return text
 end
 
---- A file of tracefs, or nil where it cannot be read.
+--- A file of tracefs; nil and a negative errno where it cannot be read. That of EPERM is explained by err.last.
 function M.tracefs(file)
   return text_of(C.lp_tracefs_read, file)
 end
@@ -170,6 +171,41 @@ function M.filter_functions()
   return text ~= "" and text or nil
 end
 
+local function set_of(list)
+  local set = {}
+  for _, name in ipairs(list) do set[name] = true end
+  return set
+end
+
+-- The other names of the function at an address.
+local function other_names(address, name)
+  local list, i = {}, 0
+  while true do
+    local other = C.lp_kallsyms_alias(open(), address, i)
+    if other == nil then return list end
+    other, i = ffi.string(other), i + 1
+    if other ~= name then list[#list + 1] = other end
+  end
+end
+
+-- ftrace has one name for each function, kallsyms may have several: 6.1 knows __x64_sys_getpid as __do_sys_getpid only.
+-- Adds those that match by another name and are not there yet.
+local function add_aliases(found, text, pattern, module)
+  local have, traced = set_of(found), nil
+  for _, symbol in ipairs(M.find(pattern, module)) do
+    local others = have[symbol.name] and {} or symbol.address ~= 0 and other_names(symbol.address, symbol.name) or {}
+    local known, is_traced = false, false
+    if #others > 0 and not traced then traced = set_of(match_filter_functions(text, "*")) end
+    for _, other in ipairs(others) do
+      known, is_traced = known or have[other], is_traced or traced[other]
+    end
+    if is_traced and not known and not is_fragment(symbol.name) then
+      found[#found + 1] = symbol.name
+      have[symbol.name] = true
+    end
+  end
+end
+
 local function sorted_unique(list)
   table.sort(list)
   local unique = {}
@@ -179,8 +215,8 @@ local function sorted_unique(list)
   return unique
 end
 
---- The functions that match a pattern and can be probed: those that ftrace knows, which leaves out what is notrace or
--- inlined; without ftrace all but the blacklist.
+--- The functions that match a pattern and can be probed: those that ftrace knows, by whichever name, which leaves out
+-- what is notrace or inlined; without ftrace all but the blacklist. Each function comes by one name only.
 -- @tparam string pattern
 -- @tparam[opt] string module a pattern for the module's name
 -- @treturn {string,…} sorted, each name once
@@ -190,6 +226,7 @@ function M.traceable(pattern, module)
   local found = {}
   if text then
     found = match_filter_functions(text, pattern, module)
+    add_aliases(found, text, pattern, module)
   else
     for _, symbol in ipairs(M.find(pattern, module)) do
       if not is_fragment(symbol.name) then found[#found + 1] = symbol.name end

@@ -26,6 +26,7 @@ end
 
 local function programs_of(object, rung)
   local list = {}
+  if type(rung) == "table" and #rung == 0 then err.misuse("a rung of first is empty: it would attach nothing") end
   for _, pattern in ipairs(type(rung) == "table" and rung or { rung }) do
     local before = #list
     for _, program in ipairs(object.programs) do
@@ -60,25 +61,34 @@ local function say_fallback(rungs, rung, failure)
   io.stderr:write(("luaprobe: %s; using %s instead\n"):format(failure.message, rungs[rung][1].target))
 end
 
+-- One error of all: the first is what the author wanted most, and the last one's hint what is left to try.
+local function all_failed(failures)
+  local first, messages = failures[1], {}
+  for i, failure in ipairs(failures) do messages[i] = failure.message end
+  first.message = table.concat(messages, "; and ")
+  first.hint = failures[#failures].hint or first.hint
+  return first
+end
+
 --- Tries the rungs in order.
 -- @tparam {{program,…},…} rungs
 -- @tparam function try called with a set of programs; returns something, or nil and the error
 -- @treturn number the rung that worked
 -- @treturn {program,…} its programs
 -- @return what `try` returned
--- @raise the first rung's error when none works: it is what the author wanted most
+-- @raise one error when none works, of the first rung's code and with the reasons of all
 function M.climb(rungs, try)
-  local first_failure
+  local failures = {}
   for rung, list in ipairs(rungs) do
     local result, failure = try(list)
     if result then
-      if first_failure then say_fallback(rungs, rung, first_failure) end
+      if #failures > 0 then say_fallback(rungs, rung, failures[1]) end
       return rung, list, result
     end
-    first_failure = first_failure or failure
-    if is_final(failure) then error(failure, 0) end
+    failures[#failures + 1] = failure
+    if is_final(failure) then error(err.is(failure) and all_failed(failures) or failure, 0) end
   end
-  error(first_failure, 0)
+  error(all_failed(failures), 0)
 end
 
 return M

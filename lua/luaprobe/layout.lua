@@ -17,6 +17,10 @@ local tags = {} -- of structs that were declared, by their text: the same struct
 --- Descriptions of structs and unions by the tag under which FFI knows them.
 M.described = {}
 
+--- By tag, what answers for a member that the type does not have: function(value, name). Events have some of their own
+-- (luaprobe.record).
+M.extensions = {}
+
 -- The FFI types of numbers, by size. 128-bit integers are bytes.
 local UNSIGNED = { [1] = "uint8_t", [2] = "uint16_t", [4] = "uint32_t", [8] = "uint64_t" }
 local SIGNED = { [1] = "int8_t", [2] = "int16_t", [4] = "int32_t", [8] = "int64_t" }
@@ -108,8 +112,14 @@ local function no_member(tag, name)
 end
 
 local function accessors(tag, fields)
+  local extensions = M.extensions
   local function index(self, name)
-    local field = fields[name] or no_member(tag, name)
+    local field = fields[name]
+    if not field then
+      local extension = extensions[tag]
+      if extension then return extension(self, name) end
+      no_member(tag, name)
+    end
     local bytes = ffi.cast(byte_pointer, self)
     if field.pointer then return ffi.cast(field.pointer, bytes + field.offset) end
     local number = bitfield.read(bytes, field)
@@ -162,8 +172,7 @@ local function declare_struct(types, type)
   local tag = new_tag(type)
   told(type, ffi.cdef, ("%s %s;"):format(tag, text))
   check_layout(types, type, ffi.typeof(tag), beyond)
-  local index, newindex
-  if beyond then index, newindex = accessors(tag, beyond) end
+  local index, newindex = accessors(tag, beyond or {})
   ffi.metatype(tag, { __index = index, __newindex = newindex, __tostring = M.show })
   tags[key], M.described[tag] = tag, type
   return tag

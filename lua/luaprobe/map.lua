@@ -10,7 +10,7 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
-local events = require "luaprobe.events"
+local event_map = require "luaprobe.event_map"
 local map_kinds = require "luaprobe.map_kinds"
 local properties = require "luaprobe.map_properties"
 
@@ -21,8 +21,6 @@ local function lost(self)
   local stream = rawget(self, "open_stream")
   return stream and stream:lost() or rawget(self, "final_lost") or 0
 end
-
-local PERF_EVENT_ARRAY = 4 -- BPF_MAP_TYPE_PERF_EVENT_ARRAY
 
 local raw_map = ffi.new "struct lp_map"
 
@@ -35,19 +33,12 @@ function sources.object(self)
   raw_map.key_type, raw_map.value_type = self.key_type_id, self.value_type_id
 end
 
--- libbpf forgets templates when it has made the maps.
-function sources.template(self)
-  if C.lp_object_inner_map(self.object.handle, self.index, raw_map) then
-    self.own_info = self.own_info or ffi.new "struct lp_map" -- a field that there is from the beginning
-    ffi.copy(self.own_info, raw_map, ffi.sizeof(raw_map))
-  else
-    ffi.copy(raw_map, self.own_info, ffi.sizeof(raw_map))
-  end
-end
-
-function sources.alone(self)
+-- Templates too: libbpf forgets them when it has made the maps.
+function sources.own(self)
   ffi.copy(raw_map, self.own_info, ffi.sizeof(raw_map))
 end
+
+sources.alone, sources.template = sources.own, sources.own
 
 --- What C knows of the map now; valid until the next call for any map.
 function Map:info()
@@ -72,71 +63,61 @@ function Map:change(to)
   if self.source == "alone" or self.object.loaded then
     err.misuse("map %s is in the kernel already: it can only be changed before load", self.name)
   end
-  err.check(C.lp_object_change_map(self.object.handle, self.index, self.source == "template", to))
-end
-
--- The type of what is in the stream, from the pointer that LP_EVENTS left in the object's BTF.
-local function declared_event_type(self)
-  local types = self.object.types
-  local section = types:find "datasec .luaprobe"
-  for _, member in ipairs(section and section.members or {}) do
-    if member.name == "lp_event_of_" .. self.name then return types:get(types:get(member.type_id).of) end
-  end
-end
-
-local function named_event_type(self, name)
-  local type = self.object.types:find(name)
-  if not type then err.misuse("%s: the object has no type '%s'", self.object.name, tostring(name)) end
-  return type
-end
-
--- The type to give events, or a misuse that says how to name it.
-local function event_type(self, name)
-  local type = name and named_event_type(self, name) or declared_event_type(self)
-  if not type then
-    err.misuse('map %s of %s does not say what its events are: pass type = "struct NAME"', self.name, self.object.name)
-  end
-  return type
+  if self.source == "template" then return require("luaprobe.nested").change(self, to) end
+  err.check(C.lp_object_change_map(self.object.handle, self.index, to))
 end
 
 --- Whether attach opens the buffers by itself, so that no event between it and the loop is lost.
 function Map:is_event_stream()
-  return self.type == PERF_EVENT_ARRAY and declared_event_type(self) ~= nil
+  return event_map.is_declared(self)
 end
 
 --- The open stream of the map's events.
 -- @tparam[opt] table opts see each
 function Map:stream(opts)
-  opts = opts or {}
-  if self.type ~= PERF_EVENT_ARRAY then err.misuse("map %s of %s has no events", self.name, self.object.name) end
-  if not self.open_stream then
-    local descriptor = self:info().fd
-    if descriptor < 0 then
-      err.misuse("object %s is not loaded: its map %s has no events yet", self.object.name, self.name)
-    end
-    self.open_stream = events.open(descriptor, self.name, opts.pages or self.pages, function()
-      return self.object.data["lp_lost_of_" .. self.name] or 0
-    end)
-  elseif opts.pages and opts.pages ~= self.open_stream.pages then
-    err.misuse("the buffers of map %s are open since attach, with %d pages: set obj.maps.%s.pages before it",
-      self.name, self.open_stream.pages, self.name)
-  end
-  return self.open_stream
+  return event_map.stream(self, opts)
 end
 
---- Iterates over the events: `for event, size, cpu in map:each() do … end`.
+--- Iterates over the events: `for event, size, cpu, late in map:each() do … end`.
 --
--- `event` is a pointer into the buffer's own memory, valid until the loop's body ends; `size` is the record's size in
--- bytes, as the kernel padded it; `cpu` is where it happened. Events of one CPU come in order. The loop ends at Ctrl-C,
--- SIGTERM, after `lp.cli`'s -d SECONDS, or when the reader of standard output is gone.
--- @tparam[opt] table opts `type`: "struct NAME", where LP_EVENTS did not declare it; `pages`: the size of each CPU's
---   buffer, a power of two (256, or what obj.maps.NAME.pages says); `max_delay`: seconds an event may wait (0.05)
+-- `event` is a pointer into the buffer's own memory, valid until the loop's body ends: keep `lp.copy(event)`. Its
+-- members are those of its type; besides, unless the type has such members, `event.size` is the record's size in bytes
+-- and `event.tail` the array without a length at its end as a string, of a char array up to its NUL. A perf buffer pads
+-- records: there up to 7 more bytes than the program sent. `size` is the same as `event.size`; `cpu` is where it
+-- happened, -1 where a ring buffer does not tell; `late` is true when it came out of order in spite of order = "time".
+--
+-- Events of one CPU come in order. The loop ends at Ctrl-C, SIGTERM, after `lp.cli`'s -d SECONDS, or when the reader of
+-- standard output is gone.
+-- @tparam[opt] table opts `type`: "struct NAME" or an FFI type, where the object does not tell; `max_delay`: seconds an
+--   event may wait (0.05); `timeout`: ends the loop when nothing came for so many seconds; `order = "time"`: events of
+--   all CPUs by the time in them (`time = "MEMBER"`: where it is, 64 bits of CLOCK_MONOTONIC as bpf_ktime_get_ns gives
+--   it; found by itself when called time, ts, timestamp, …), each held back for up to max_delay; `pages` (a power of
+--   two) or `bytes` (rounded up): at least so large a buffer per CPU. Buffers that are there already cannot grow: set
+--   obj.maps.NAME.bytes before load. obj.maps.NAME.buffer = "ring" or "perf" before load chooses the kind
 -- @raise error of stage "events", or of stage "output" when standard output cannot be written
 function Map:each(opts)
-  opts = opts or {}
-  self.object:check_open()
-  local type = event_type(self, opts.type)
-  return self:stream(opts):each(self.object.types, type, opts.max_delay)
+  local stream, layout
+  stream, layout, opts = event_map.prepare(self, opts)
+  return stream:each(layout, opts)
+end
+
+--- Waits for events and gives what is there to a function: `while map:poll(1, fn) do … end`.
+-- @tparam number timeout seconds to wait at most; 0 takes what is there
+-- @tparam function fn gets what each gives; an error in it is passed on
+-- @tparam[opt] table opts as each has them, but timeout
+-- @treturn number|nil how many events; nil once Ctrl-C, SIGTERM or the end of -d SECONDS asks to stop
+function Map:poll(timeout, fn, opts)
+  return require("luaprobe.loop").poll(self, timeout, fn, opts)
+end
+
+--- The last events before now, of a map whose buffers overwrite (a flight recorder): set
+-- `obj.maps.NAME.overwrite = true` before load; `pages` or `bytes` say how much each CPU remembers. They stay in the
+-- buffers. Events that happen while it is taken, a millisecond or so, are not recorded.
+-- @tparam[opt] table opts `type`, `time` as each has them
+-- @treturn {cdata,…} copies of the events; by their time where they have one, otherwise CPU after CPU
+-- @treturn {number,…} the CPU of each
+function Map:snapshot(opts)
+  return event_map.snapshot(self, opts)
 end
 
 --- Closes the event buffers; `lost` stays.
@@ -256,9 +237,8 @@ function Map:template()
   local known = rawget(self, "known_template")
   if known then return known end
   if self.source ~= "object" or not C.lp_object_inner_map(self.object.handle, self.index, raw_map) then return nil end
-  known = new({ object = self.object, source = "template", index = self.index, types = self.types,
-    name = self.name .. ".inner", own_info = false }, map_kinds.of(raw_map.type), raw_map.type)
-  known:info()
+  known = new({ object = self.object, source = "template", types = self.types, name = self.name .. ".inner",
+    own_info = ffi.new("struct lp_map", raw_map), is_changed = false }, map_kinds.of(raw_map.type), raw_map.type)
   rawset(self, "known_template", known)
   return known
 end

@@ -35,7 +35,8 @@ local CHANGES = {
 
 -- Those that only Lua looks at.
 local NOTES = {
-  key_type = true, value_type = true, pages = true, open_stream = true, final_lost = true,
+  key_type = true, value_type = true, pages = true, bytes = true, buffer = true, overwrite = true, open_stream = true,
+  final_lost = true,
 }
 
 local READERS = {}
@@ -80,8 +81,8 @@ end
 function M.write(map, name, value)
   if NOTES[name] then return rawset(map, name, value) end
   if not CHANGES[name] then
-    err.misuse("map %s: '%s' cannot be set; max_entries, value_size, pin, inner, key_type and value_type can", map.name,
-      tostring(name))
+    err.misuse("map %s: '%s' cannot be set; max_entries, value_size, pin, inner, key_type and value_type can, of events"
+      .. " also bytes, pages, buffer and overwrite", map.name, tostring(name))
   end
   change(map, name, value)
 end

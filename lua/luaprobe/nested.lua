@@ -25,6 +25,35 @@ function M.codec()
   return { view = read, copy = read, encode = encode, size = 4, name = "map" }
 end
 
+--- Changes a template before load. libbpf cannot: it has a map made like it take its place when the object is loaded.
+-- @param template a luaprobe.map
+-- @tparam cdata to struct lp_map_change
+function M.change(template, to)
+  if to.pin ~= nil or to.inner_fd >= 0 then err.misuse("map %s: a template has neither pin nor inner", template.name) end
+  local info = template.own_info
+  if to.max_entries > 0 then info.max_entries = to.max_entries end
+  if to.value_size > 0 then info.value_size, info.value_type = to.value_size, 0 end
+  template.is_changed = true
+end
+
+--- Before load: makes what stands for changed templates.
+-- @param object the luaprobe.object
+-- @treturn {number,…} descriptors to close after load
+-- @raise error of stage "map"
+function M.make_templates(object)
+  local made = {}
+  for _, map in ipairs(object.maps) do
+    local template = map:template()
+    if template and template.is_changed then
+      local to = ffi.new "struct lp_map_change"
+      to.inner_fd = err.check(C.lp_map_create(template.own_info))
+      made[#made + 1] = to.inner_fd
+      err.check(C.lp_object_change_map(object.handle, map.index, to))
+    end
+  end
+  return made
+end
+
 --- A new, empty map of the kind that the map takes: what its template says.
 -- @param map the map of maps, loaded
 -- @raise error of stage "map"

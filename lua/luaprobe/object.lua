@@ -3,6 +3,7 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local event_map = require "luaprobe.event_map"
 local find = require "luaprobe.find"
 local globals = require "luaprobe.globals"
 local ladder = require "luaprobe.ladder"
@@ -19,14 +20,27 @@ function Object:check_open()
   if not self.handle then err.misuse("object %s is closed", self.name) end
 end
 
+-- What maps of particular kinds need before load; most objects have none of them. Returns descriptors to close after it.
+local function prepare_maps(self)
+  local has_pins, has_maps_of_maps = false, false
+  for _, map in ipairs(self.maps) do
+    has_pins = has_pins or map:info().pin ~= nil
+    has_maps_of_maps = has_maps_of_maps or map.kind_of.holds_maps
+  end
+  if has_pins then require("luaprobe.pins").check(self) end
+  return has_maps_of_maps and require("luaprobe.nested").make_templates(self) or {}
+end
+
 --- Creates the maps and loads the programs into the kernel.
 -- @raise error of stage "load"
 function Object:load()
   self:check_open()
   if self.loaded then err.misuse("object %s is loaded already", self.name) end
-  for _, map in ipairs(self.maps) do map:template() end -- which libbpf forgets
-  require("luaprobe.pins").check(self)
-  err.check(C.lp_object_load(self.handle))
+  for _, map in ipairs(self.maps) do event_map.configure(map) end
+  local templates = prepare_maps(self)
+  local code = C.lp_object_load(self.handle)
+  for _, descriptor in ipairs(templates) do C.lp_fd_close(descriptor) end
+  err.check(code)
   self.loaded = true
 end
 

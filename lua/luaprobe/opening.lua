@@ -12,7 +12,7 @@ local M = {}
 
 local function raw_options(opts, target)
   local raw = ffi.new "struct lp_probe_options"
-  raw.mechanism = opts.mechanism or options.default_mechanism()
+  raw.mechanism = opts.mechanism or targets.has_mechanisms(target) and options.default_mechanism() or "auto"
   raw.pid = opts.pid or 0
   raw.maxactive = target.returns and opts.maxactive or 0 -- entries have no use for it
   raw.has_cookie = opts.cookie ~= nil
@@ -118,10 +118,14 @@ local function open_traceable(text, list, raw)
   end)
 end
 
+-- What each kretprobe of many follows unless told: by default one alone follows 4,096 calls at once, which takes 400 kB.
+local MAXACTIVE_OF_MANY = 128
+
 -- One handle for all functions, which join one event of tracefs. So they are detached together, where the kernel needs
 -- as long for each of many handles as for one. The third result is true when it could not even begin.
 local function open_joined(text, list, raw)
   raw.mechanism = "legacy"
+  if list[1].returns and raw.maxactive == 0 then raw.maxactive = MAXACTIVE_OF_MANY end
   local handle, failure = open_one(list[1], raw)
   if not handle then return nil, failure, true end
   local _, reason = for_each(text, list, function(target)
@@ -197,10 +201,10 @@ local function are_joinable(list, mechanism)
 end
 
 local function open_named(text, list, raw)
-  local mechanism = raw.mechanism
+  local mechanism, maxactive = raw.mechanism, raw.maxactive
   if not are_joinable(list, ffi.string(mechanism)) then return open_each(text, list, raw) end
   local handle, failure, not_begun = open_joined(text, list, raw)
-  raw.mechanism = mechanism
+  raw.mechanism, raw.maxactive = mechanism, maxactive
   if not_begun and ffi.string(mechanism) == "auto" then return open_each(text, list, raw) end
   if not handle then return nil, failure end
   return { handle }

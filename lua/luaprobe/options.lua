@@ -21,7 +21,7 @@ local MAXIMUM = { pid = 4194304, maxactive = 4096, cookie = 2 ^ 53 }
 
 local default_mechanism = "auto"
 
---- Names the mechanism for all probes whose attach does not name one (--attach).
+--- Names the mechanism for all probes that have several and whose attach does not name one (--attach).
 function M.set_default_mechanism(name)
   default_mechanism = name
 end

@@ -226,8 +226,7 @@ end
 
 --- Sets how many entries a template's map has.
 function M.resize(object, map, entries)
-  local change = ffi.new("struct lp_map_change", { max_entries = entries, inner_fd = -1 })
-  err.check(C.lp_object_change_map(object.handle, object.maps[map].index, false, change))
+  object.maps[map].max_entries = entries
 end
 
 -- One probe for each member, whose cookie tells which one it is.

@@ -6,6 +6,9 @@ local err = require "luaprobe.error"
 
 local Probe = {}
 
+local live = setmetatable({}, { __mode = "k" }) -- probes that are attached
+local missed_before = 0                         -- by those that are not any more
+
 local handles_type = ffi.typeof "struct lp_probe *[?]"
 local counts_type = ffi.typeof "struct lp_probe_counts[?]"
 local function count_functions(handles)
@@ -25,17 +28,23 @@ local function sum(counts, from, length, what)
   return total
 end
 
--- `hits` and `missed` of a probe whose handles have the counts from an index on. What the kernel counts for a program
--- is not known for one probe when the program runs at others too.
+-- What the kernel counts for the program, where it does; that is not known for one probe when it runs at others too.
+local function of_program(probe, number)
+  number = tonumber(number)
+  return not probe.shares_program and number >= 0 and number or nil
+end
+
+-- `hits` and `missed` of a probe whose handles have the counts from an index on.
 local function totals(probe, counts, from)
-  local length = #probe.handles
-  local runs, program_missed = tonumber(counts[from].program_runs), tonumber(counts[from].program_missed)
-  local hits, missed = sum(counts, from, length, "hits"), sum(counts, from, length, "missed")
-  if not probe.shares_program then
-    hits = hits or runs >= 0 and runs or nil
-    missed = (missed or 0) + program_missed
+  local length, first = #probe.handles, counts[from]
+  local program_missed = of_program(probe, first.program_missed)
+  local missed = sum(counts, from, length, "missed")
+  if first.only_program_misses then
+    missed = program_missed
+  elseif missed then
+    missed = missed + (program_missed or 0)
   end
-  return { hits = hits, missed = missed }
+  return { hits = sum(counts, from, length, "hits") or of_program(probe, first.program_runs), missed = missed }
 end
 
 local function current(probe)
@@ -64,7 +73,10 @@ local function close(probes)
   C.lp_probe_close_all(array, #list, counts)
   local from = 0
   for _, probe in ipairs(probes) do
-    if #probe.handles > 0 then probe.final = totals(probe, counts, from) end
+    if #probe.handles > 0 then
+      probe.final = totals(probe, counts, from)
+      missed_before, live[probe] = missed_before + (probe.final.missed or 0), nil
+    end
     from = from + #probe.handles
     probe.handles, probe.started = {}, false
   end
@@ -149,16 +161,21 @@ end
 
 local M = { close = close }
 
-local all = setmetatable({}, { __mode = "k" })
-
 --- The probes that are attached now, in no order.
 -- @treturn {luaprobe.probe,…}
 function M.attached()
   local list = {}
-  for probe in pairs(all) do
+  for probe in pairs(live) do
     if #probe.handles > 0 then list[#list + 1] = probe end
   end
   return list
+end
+
+--- How often probes of this process missed, as far as the kernel tells.
+function M.missed()
+  local total = missed_before
+  for probe in pairs(live) do total = total + (probe.missed or 0) end
+  return total
 end
 
 --- A probe of open handles.
@@ -166,8 +183,9 @@ end
 -- `hits`: how often the program ran there: by mechanism legacy from tracefs's profile; otherwise the program's runs,
 -- which the kernel counts only on request (`stats = true` when attaching; a few dozen nanoseconds per run). nil without
 -- it, and when the program is attached by several probes at once. `missed`: how often it should have run but did not:
--- too many calls at once for a kretprobe, or a program interrupting itself; nil where the kernel does not tell. Linux
--- 5.10 counts page faults of the program's own reading as misses by legacy. Both stay after detach.
+-- too many calls at once for a kretprobe, or a program interrupting itself. nil where the kernel does not tell: before
+-- Linux 6.7 it tells only of kprobes by legacy and of mechanism tracing; by perf never of kprobes, and of uretprobes not
+-- at all. Linux 5.10 counts page faults of the program's own reading as misses by legacy. Both stay after detach.
 -- @param program the luaprobe.program
 -- @tparam string target as users write it
 -- @tparam {cdata,…} handles struct lp_probe *, one per function or a single one for all
@@ -185,7 +203,7 @@ function M.new(program, target, handles, without_multi)
     mechanism = ffi.string(C.lp_probe_mechanism(handles[1])),
     since = tonumber(C.lp_time_monotonic()),
   }, Probe)
-  all[probe] = true
+  live[probe] = true
   return probe
 end
 

@@ -10,6 +10,7 @@ local M = {}
 -- ---- arguments -----------------------------------------------------------------------------------------------------
 
 local FUNC = 12 -- BTF_KIND_FUNC
+local EPERM = 1
 local signature_buffer = ffi.new "char[1024]"
 local raw_type = ffi.new "struct lp_type"
 
@@ -34,7 +35,17 @@ end
 
 -- ---- the kinds -----------------------------------------------------------------------------------------------------
 
+-- Kinds that are kprobes, which not every kernel has.
+local NEEDS_KPROBES = { kprobe = true, kretprobe = true, ksyscall = true, kretsyscall = true }
+
+local function check_kprobes(kind)
+  if not NEEDS_KPROBES[kind] or C.lp_pmu_type "kprobe" >= 0 then return end
+  err.raise { code = "ENODEV", stage = "attach", message = kind .. ": this kernel has no kprobes",
+    hint = "it needs a kernel with CONFIG_KPROBE_EVENTS; see its tracepoints: luaprobe list 'tracepoint:*'" }
+end
+
 local function kernel(kind, pattern, add)
+  check_kprobes(kind)
   local module
   if pattern:find ":" then module, pattern = pattern:match "^(.-):(.*)$" end
   for _, name in ipairs(ksyms.traceable(pattern, module)) do
@@ -49,9 +60,16 @@ local function split_category(pattern)
   return category, name == "" and "*" or name
 end
 
+-- "CATEGORY:NAME" lines, in the order in which modules were loaded.
+local function available_events()
+  local text, code = ksyms.tracefs "available_events"
+  if code == -EPERM then err.raise(err.last()) end
+  return text or ""
+end
+
 local function tracepoints(pattern, add)
   local wanted_category, wanted_name = split_category(pattern)
-  local text = ksyms.tracefs "available_events" or "" -- in the order in which modules were loaded
+  local text = available_events()
   local found = {}
   for line, category, name in text:gmatch "(([^:\n]+):([^\n]+))\n" do
     if C.lp_glob_matches(wanted_category, category) and C.lp_glob_matches(wanted_name, name) then
@@ -64,12 +82,33 @@ local function tracepoints(pattern, add)
   end
 end
 
+-- raw_tracepoint and tp_btf have the tracepoints' names alone; system calls have none of their own there.
+local function raw_tracepoints(kind, pattern, add)
+  local names, seen = {}, {}
+  for category, name in available_events():gmatch "([^:\n]+):([^\n]+)\n" do
+    if category ~= "syscalls" and category ~= "luaprobe" and not seen[name] and C.lp_glob_matches(pattern, name) then
+      seen[name] = true
+      names[#names + 1] = name
+    end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do add(kind .. ":" .. name) end
+end
+
+-- Not one of its own: what is put elsewhere by the compiler, another ABI's entry, the one of calls that there are not.
+local function is_no_syscall(name)
+  return name:find(".", 1, true) or name:find "^ia32_" or name == "ni_syscall"
+end
+
 -- System calls, as the functions that enter them are called.
 local function syscalls(kind, pattern, add)
+  check_kprobes(kind)
   local prefix = jit.arch == "arm64" and "__arm64_sys_" or "__x64_sys_"
   for _, symbol in ipairs(ksyms.find(prefix .. pattern)) do
     local name = symbol.name:sub(#prefix + 1)
-    add(kind .. ":" .. name, function() return fields("syscalls", "sys_enter_" .. name) end)
+    if not is_no_syscall(name) then
+      add(kind .. ":" .. name, function() return fields("syscalls", "sys_enter_" .. name) end)
+    end
   end
 end
 
@@ -124,12 +163,21 @@ local function counters(kind, pattern, add)
   end
 end
 
+-- Rates and times are free to choose: these are what they look like.
+local function profiles(kind, pattern, add)
+  for _, example in ipairs { "hz:99", "s:1", "ms:10", "us:1000" } do
+    if C.lp_glob_matches(pattern, example) then add(kind .. ":" .. example) end
+  end
+end
+
 local KINDS = {
   kprobe = kernel, kretprobe = kernel, fentry = kernel, fexit = kernel,
   ksyscall = syscalls, kretsyscall = syscalls,
   uprobe = user_functions, uretprobe = user_functions,
   software = counters, hardware = counters,
   tracepoint = function(_, pattern, add) return tracepoints(pattern, add) end,
+  tp = function(_, pattern, add) return tracepoints(pattern, add) end,
+  raw_tracepoint = raw_tracepoints, tp_btf = raw_tracepoints, profile = profiles,
   usdt = function(_, pattern, add) return usdt(pattern, add) end,
 }
 
@@ -151,12 +199,12 @@ end
 --- The probes of this machine that match a pattern.
 --
 -- "vfs_*" means kernel functions and tracepoints of such names; "KIND:PATTERN" one kind: kprobe, kretprobe, ksyscall,
--- kretsyscall, fentry, fexit, tracepoint ("sched:*"), uprobe and uretprobe ("PATH" or "PATH:PATTERN"), usdt ("PATH",
--- "PATH:PROVIDER:NAME"), software, hardware.
+-- kretsyscall, fentry, fexit, tracepoint or tp ("sched:*"), raw_tracepoint, tp_btf, uprobe and uretprobe ("PATH" or
+-- "PATH:PATTERN"), usdt ("PATH", "PATH:PROVIDER:NAME"), profile, software, hardware.
 -- @tparam[opt] string pattern everything when missing
 -- @tparam[opt] boolean verbose with the arguments of each, as far as the kernel's BTF or the binary tells
 -- @treturn {{target=,arguments=},…} `target` as attach takes it; `arguments` a string or nil
--- @raise error of stage "attach" for a binary that cannot be read
+-- @raise error of stage "attach" for a binary or a tracefs that cannot be read, and for kprobes where there are none
 function M.list(pattern, verbose)
   local signatures = {}
   local found = setmetatable({}, listing(signatures))

@@ -83,12 +83,9 @@ local offset_buffer = ffi.new "uint64_t[1]"
 
 -- The place of a target in its binary: a target with path and offset, or nil and the error.
 local function locate(binary, path, target)
-  offset_buffer[0] = 0
-  local code = target.name[0] ~= 0 and C.lp_binary_resolve(binary, target.name, offset_buffer) or 0
-  if code == 0 then
-    offset_buffer[0] = offset_buffer[0] + target.offset
-    code = C.lp_binary_check(binary, offset_buffer[0])
-  end
+  offset_buffer[0] = target.offset
+  local code = target.name[0] ~= 0 and C.lp_binary_resolve(binary, target.name, target.offset, offset_buffer) or 0
+  if code == 0 then code = C.lp_binary_check(binary, offset_buffer[0]) end
   if code ~= 0 then
     local failure = err.last()
     failure.message = targets.text(target) .. ": " .. failure.message

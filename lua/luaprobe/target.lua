@@ -88,6 +88,12 @@ function M.takes_pid(target)
   return M.is_user(target) or target.kind >= C.LP_PROFILE
 end
 
+--- Whether there are several mechanisms to choose from: all kinds that are perf events.
+function M.has_mechanisms(target)
+  return target.kind ~= C.LP_USDT and target.kind ~= C.LP_SECTION
+    and (target.kind <= C.LP_TRACEPOINT or target.kind >= C.LP_PROFILE)
+end
+
 --- Whether the kernel's functions are, by kprobes.
 function M.is_kernel(target)
   return target.kind >= C.LP_KPROBE and target.kind <= C.LP_KRETSYSCALL

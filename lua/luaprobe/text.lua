@@ -8,7 +8,7 @@ local M = {}
 
 local int64, uint64 = ffi.typeof "int64_t", ffi.typeof "uint64_t"
 local char_pointer = ffi.typeof "const char *"
-local UNBOUNDED = 65536 -- a record is never longer, and the buffers end in zeros (runtime/ring.c)
+local UNBOUNDED = 65536 -- a record is never longer, and the buffers end in zeros (runtime/perf_source.c, ring_source.c)
 
 -- Reused by every escape; grows to what was needed most.
 local scratch_size = 4096

@@ -59,18 +59,31 @@ function M.range(type)
   return 0, 2 ^ bits - 1
 end
 
+-- 64 bits in 64 bits: only the sign may not fit.
+local function check_wide(type, value, path)
+  if type.signed and ffi.istype("uint64_t", value) and value > 0x7fffffffffffffffULL then
+    misfit(path, "%s does not fit: it takes up to 9223372036854775807LL", tostring(value))
+  elseif not type.signed and ffi.istype("int64_t", value) and value < 0 then
+    misfit(path, "%s does not fit: it takes no negative numbers", tostring(value))
+  end
+  return value
+end
+
 local function check_integer(type, value, path)
   if type_of(value) == "cdata" then
     local number = tonumber(value)
     if not number then misfit(path, "is not a number") end
-    if type.size == 8 then return value end
+    if type.size == 8 then return check_wide(type, value, path) end
     value = number
   end
   if type_of(value) ~= "number" then misfit(path, "is a %s, not a number", type_of(value)) end
   local least, most = M.range(type)
   if value ~= math.floor(value) then misfit(path, "%s is not a whole number", value) end
-  if value < least or value > most or type.size == 8 and math.abs(value) > EXACT then
+  if value < least or value > most then
     misfit(path, "%.0f does not fit: it takes %.0f to %.0f", value, least, most)
+  elseif math.abs(value) > EXACT then
+    misfit(path, "%.0f may not be the number that was written, since numbers beyond 2^53 have gaps: write it as %s", value,
+      type.signed and "-123LL or 123LL" or "123ULL")
   end
   return value
 end
@@ -104,8 +117,12 @@ local function write_array(types, address, type, value, path)
   if type_of(value) ~= "table" then misfit(path, "is a %s, not a table", type_of(value)) end
   if #value > type.count then misfit(path, "%d elements do not fit into %d", #value, type.count) end
   local size = types:get(type.of).size
-  for i = 1, #value do
-    write(types, address + (i - 1) * size, type.of, value[i], ("%s[%d]"):format(path, i))
+  for i, element in pairs(value) do
+    local element_path = ("%s[%s]"):format(path, tostring(i))
+    if type_of(i) ~= "number" or i % 1 ~= 0 or i < 1 or i > type.count then
+      misfit(element_path, "there is no such element: they are 1 to %d", type.count)
+    end
+    write(types, address + (i - 1) * size, type.of, element, element_path)
   end
 end
 
@@ -141,6 +158,9 @@ function write(types, address, id, value, path)
     value = check_integer(type, value, path)
   elseif kind == "float" then
     if type_of(value) ~= "number" then misfit(path, "is a %s, not a number", type_of(value)) end
+    if type.size == 4 and math.abs(tonumber(ffi.new("float", value))) == math.huge and math.abs(value) < math.huge then
+      misfit(path, "%g does not fit: a float takes up to 3.4e38", value)
+    end
   else
     misfit(path, "a %s of %d bytes cannot be written from Lua", kind, type.size)
   end
@@ -162,7 +182,7 @@ end
 -- @tparam number id the BTF type
 -- @param value see the table above
 -- @tparam string name what the value is called in messages
--- @return true, or nil and the reason, naming the field: then nothing was written
+-- @return true, or nil and the reason, which begins with the name of the value or its field: then nothing was written
 function M.write(types, address, id, value, name)
   local size = types:get(id).size
   local copy = ffi.new("uint8_t[?]", size)

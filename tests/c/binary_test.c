@@ -51,7 +51,7 @@ static void functions_are_where_the_loader_maps_them(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        assert_int_equal(lp_binary_resolve(library, names[i], &offset), 0);
+        assert_int_equal(lp_binary_resolve(library, names[i], 0, &offset), 0);
         assert_is_at(SYMBOLS_LIBRARY, offset, dlsym(loaded, names[i]));
         assert_int_equal(lp_binary_check(library, offset), 0);
     }
@@ -64,14 +64,14 @@ static void a_version_can_be_chosen_and_one_is_the_default(void **state)
     uint64_t plain;
 
     (void)state;
-    assert_int_equal(lp_binary_resolve(library, "versioned@LP_1.0", &old), 0);
-    assert_int_equal(lp_binary_resolve(library, "versioned@@LP_2.0", &new), 0);
-    assert_int_equal(lp_binary_resolve(library, "versioned", &plain), 0);
+    assert_int_equal(lp_binary_resolve(library, "versioned@LP_1.0", 0, &old), 0);
+    assert_int_equal(lp_binary_resolve(library, "versioned@@LP_2.0", 0, &new), 0);
+    assert_int_equal(lp_binary_resolve(library, "versioned", 0, &plain), 0);
     assert_int_equal(plain, new);
     assert_int_not_equal(old, new);
     assert_is_at(SYMBOLS_LIBRARY, old, dlvsym(loaded, "versioned", "LP_1.0"));
     assert_is_at(SYMBOLS_LIBRARY, new, dlvsym(loaded, "versioned", "LP_2.0"));
-    assert_int_equal(lp_binary_resolve(library, "versioned@LP_3.0", &old), -ENOENT);
+    assert_int_equal(lp_binary_resolve(library, "versioned@LP_3.0", 0, &old), -ENOENT);
 }
 
 static void what_is_no_function_is_refused_with_the_reason(void **state)
@@ -94,7 +94,7 @@ static void what_is_no_function_is_refused_with_the_reason(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        assert_int_equal(lp_binary_resolve(library, rows[i].symbol, &offset), rows[i].error);
+        assert_int_equal(lp_binary_resolve(library, rows[i].symbol, 0, &offset), rows[i].error);
         if (!strstr(lp_error_last()->message, rows[i].message) || !lp_error_last()->hint ||
             !strstr(lp_error_last()->hint, rows[i].hint))
             fail_msg("%s: %s (%s)", rows[i].symbol, lp_error_last()->message, lp_error_last()->hint);
@@ -111,12 +111,31 @@ static void programs_of_both_sorts_are_read(void **state)
         struct lp_binary *binary = lp_binary_open(paths[i]);
 
         assert_non_null(binary);
-        assert_int_equal(lp_binary_resolve(binary, "callee", &offsets[i]), 0);
+        assert_int_equal(lp_binary_resolve(binary, "callee", 0, &offsets[i]), 0);
         assert_int_equal(lp_binary_check(binary, offsets[i]), 0);
         assert_true(offsets[i] < 0x100000); /* an offset in the file, not the address 0x401000 */
         assert_false(lp_binary_is_go(binary));
         lp_binary_close(binary);
     }
+}
+
+static void an_offset_behind_a_function_stays_in_it(void **state)
+{
+    static const uint64_t outside[] = {100, UINT64_MAX, UINT64_MAX - 4096, UINT64_C(1) << 63};
+    struct lp_binary *binary = lp_binary_open(PIE_PROGRAM);
+    uint64_t start;
+    uint64_t offset;
+
+    (void)state;
+    assert_non_null(binary);
+    assert_int_equal(lp_binary_resolve(binary, "callee", 0, &start), 0);
+    assert_int_equal(lp_binary_resolve(binary, "callee", 4, &offset), 0);
+    assert_int_equal(offset, start + 4);
+    for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
+        assert_int_equal(lp_binary_resolve(binary, "callee", outside[i], &offset), -EINVAL);
+        assert_non_null(strstr(lp_error_last()->message, "leads out of callee"));
+    }
+    lp_binary_close(binary);
 }
 
 static void a_stripped_program_is_told_as_such_and_its_debug_file_is_not_needed_for_exports(void **state)
@@ -126,7 +145,7 @@ static void a_stripped_program_is_told_as_such_and_its_debug_file_is_not_needed_
 
     (void)state;
     assert_non_null(binary);
-    assert_int_equal(lp_binary_resolve(binary, "callee", &offset), -ENOENT);
+    assert_int_equal(lp_binary_resolve(binary, "callee", 0, &offset), -ENOENT);
     assert_non_null(strstr(lp_error_last()->message, "stripped"));
     assert_non_null(strstr(lp_error_last()->hint, "debug symbols"));
     lp_binary_close(binary);
@@ -207,8 +226,8 @@ static void read_all_of(const char *path)
 
     if (!binary)
         return;
-    (void)lp_binary_resolve(binary, "versioned", &offset);
-    (void)lp_binary_resolve(binary, "nothing", &offset);
+    (void)lp_binary_resolve(binary, "versioned", 0, &offset);
+    (void)lp_binary_resolve(binary, "nothing", 0, &offset);
     (void)lp_binary_is_go(binary);
     while (lp_binary_function(binary, &position, &function))
         continue;
@@ -254,6 +273,7 @@ int main(void)
         cmocka_unit_test(a_version_can_be_chosen_and_one_is_the_default),
         cmocka_unit_test(what_is_no_function_is_refused_with_the_reason),
         cmocka_unit_test(programs_of_both_sorts_are_read),
+        cmocka_unit_test(an_offset_behind_a_function_stays_in_it),
         cmocka_unit_test(a_stripped_program_is_told_as_such_and_its_debug_file_is_not_needed_for_exports),
         cmocka_unit_test(offsets_must_lie_in_code),
         cmocka_unit_test(functions_are_listed_once_each_by_name),

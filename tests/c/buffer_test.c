@@ -177,6 +177,57 @@ static void damage_is_skipped_and_counted(void **state)
     assert_int_equal(lp_buffer_read(&fake->buffer, events, 4), 1);
 }
 
+/* What a loop walks by itself, as lua/luaprobe/walk.lua does. Returns how many samples that were. */
+static int walk(struct lp_buffer *buffer, struct lp_stretch *stretch)
+{
+    int count = 1;
+
+    lp_buffer_stretch(buffer, stretch);
+    while (stretch->limit) {
+        uint16_t length;
+        struct perf_event_header header;
+
+        memcpy(&length, stretch->event - HEADER + 6, sizeof(length));
+        if (stretch->event + length >= stretch->limit)
+            break;
+        memcpy(&header, stretch->event + length - HEADER, sizeof(header));
+        if (header.type != PERF_RECORD_SAMPLE || stretch->event + length + header.size > stretch->end_)
+            break;
+        stretch->event += length;
+        count++;
+    }
+    if (stretch->limit)
+        lp_buffer_walked(buffer, stretch->event);
+    return count;
+}
+
+/* However reading and walking take turns, each sample comes once, over the end of the buffer and over losses. */
+static void samples_are_walked_where_they_are_plain(void **state)
+{
+    struct fake *fake = *state;
+    int sent = 0;
+    int seen = 0;
+
+    for (int round = 0; round < 200; round++) {
+        struct lp_event event;
+
+        for (int i = 0; i < 12; i++, sent++)
+            put_sample(fake, 4 + (uint32_t)(sent * 8) % 290, (uint8_t)sent);
+        if (round % 3 == 0)
+            put_lost(fake, 1);
+        while (lp_buffer_read(&fake->buffer, &event, 1) == 1) {
+            struct lp_stretch stretch = {.event = event.data};
+
+            assert_int_equal(*(const uint8_t *)event.data, (uint8_t)seen);
+            seen += walk(&fake->buffer, &stretch);
+            assert_int_equal(*stretch.event, (uint8_t)(seen - 1));
+            lp_buffer_release(&fake->buffer);
+        }
+    }
+    assert_int_equal(seen, sent);
+    assert_int_equal(fake->buffer.lost, 67);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +238,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(records_survive_the_end_of_the_buffer, setup, teardown),
         cmocka_unit_test_setup_teardown(lost_events_are_counted_and_not_delivered, setup, teardown),
         cmocka_unit_test_setup_teardown(records_of_other_types_are_passed_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(samples_are_walked_where_they_are_plain, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_is_skipped_and_counted, setup, teardown),
     };
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "luaprobe.h"
@@ -55,6 +56,64 @@ static void paths_stay_and_are_those_of_the_process(void **state)
     assert_string_equal(path, expected);
 }
 
+/* Runs a copy of cat until the returned descriptor is closed. */
+static int start_copy(const char *copy, pid_t *pid)
+{
+    int pipes[2];
+    char command[200];
+
+    snprintf(command, sizeof(command), "cp /bin/cat %s", copy);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(pipe(pipes), 0);
+    *pid = fork();
+    if (*pid == 0) {
+        dup2(pipes[0], 0);
+        close(pipes[1]);
+        execl(copy, copy, (char *)NULL);
+        _exit(127);
+    }
+    close(pipes[0]);
+    snprintf(command, sizeof(command), "for i in $(seq 100); do grep -q %s /proc/%d/maps && break; sleep 0.05; done",
+             copy, (int)*pid);
+    assert_int_equal(system(command), 0);
+    return pipes[1];
+}
+
+static void a_replaced_file_is_the_one_that_the_process_runs(void **state)
+{
+    char directory[] = "/tmp/luaprobe-library-XXXXXX";
+    char copy[64];
+    char executed[64];
+    char command[200];
+    pid_t pid;
+    int input;
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    snprintf(copy, sizeof(copy), "%s/runs", directory);
+    input = start_copy(copy, &pid);
+    snprintf(executed, sizeof(executed), "/proc/%d/exe", (int)pid);
+    assert_int_equal(lp_library_find(copy, pid, path, sizeof(path)), 0);
+    assert_true(is_same_file(path, executed));
+
+    snprintf(command, sizeof(command), "cp /bin/sh %s/new && mv %s/new %s", directory, directory, copy);
+    assert_int_equal(system(command), 0);
+    for (int by_name = 0; by_name < 2; by_name++) {
+        int error = lp_library_find(by_name ? "runs" : copy, pid, path, sizeof(path));
+
+        if (geteuid() == 0) {
+            assert_int_equal(error, 0);
+            assert_true(is_same_file(path, executed));
+        } else {
+            assert_int_equal(error, -ESTALE); /* whoever may not see /proc/PID/map_files is told */
+        }
+    }
+    close(input);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(unlink(copy), 0);
+    assert_int_equal(rmdir(directory), 0);
+}
+
 static void the_current_directory_is_not_looked_at(void **state)
 {
     char directory[] = "/tmp/luaprobe-library-XXXXXX";
@@ -92,6 +151,7 @@ int main(void)
         cmocka_unit_test(libraries_are_found_as_the_loader_finds_them),
         cmocka_unit_test(programs_are_found_where_programs_are),
         cmocka_unit_test(paths_stay_and_are_those_of_the_process),
+        cmocka_unit_test(a_replaced_file_is_the_one_that_the_process_runs),
         cmocka_unit_test(the_current_directory_is_not_looked_at),
         cmocka_unit_test(what_is_not_there_is_said),
     };

@@ -66,6 +66,75 @@ describe("the JIT compiles", function()
     assert.are.same({ JITERL = 1 }, loops(body))
   end)
 
+  -- Runs a loop over events of one kind of buffer and checks that it is one compiled trace.
+  local function check_loop(kind, make)
+    object:close()
+    object = helper.open("burst", { const = { only_pid = helper.pid, burst = 64 } })
+    object.maps.events.buffer, object.maps.events.pages = kind, 256
+    object:attach()
+    fill(6400)
+    local seen = { 0 }
+    local body = make(object.maps.events, seen)
+    local counts = watch(body)
+    assert.are.equal(6400, seen[1])
+    assert.are.equal(0, counts.flush)
+    assert.are.same({ JITERL = 1 }, loops(body))
+  end
+
+  for _, kind in ipairs { "ring", "perf" } do
+    it("the walk over a " .. kind .. " buffer", function()
+      check_loop(kind, function(map, seen)
+        return function()
+          for event, size, cpu in map:each { timeout = 0.05 } do
+            seen[1] = seen[1] + (size + cpu > event.length and 1 or 0)
+          end
+        end
+      end)
+    end)
+
+    it("event.size and event.tail of a " .. kind .. " buffer", function()
+      check_loop(kind, function(map, seen)
+        local bytes = 0
+        return function()
+          for event in map:each { timeout = 0.05 } do
+            bytes = bytes + event.size + #event.tail
+            seen[1] = seen[1] + 1
+          end
+        end
+      end)
+    end)
+
+    it("batches of a " .. kind .. " buffer, ordered by time", function()
+      check_loop(kind, function(map, seen)
+        return function()
+          for event, _, _, late in map:each { timeout = 0.1, order = "time", time = "number", max_delay = 0.01 } do
+            if not late then seen[1] = seen[1] + (event.length < 97 and 1 or 0) end
+          end
+        end
+      end)
+    end)
+  end
+
+  it("the loops of lp.on and map:poll", function()
+    fill(6400)
+    local sum, seen = 0, 0
+    local function add(event, size)
+      sum = sum + event.length + size
+      seen = seen + 1
+    end
+    local map = object.maps.events
+    local counts = watch(function() while (map:poll(0, add) or 0) > 0 do end end)
+    assert.are.equal(6400, seen)
+    assert.is_true(counts.stop >= 1)
+    assert.are.same({ JLOOP = 1 }, loops(map.open_stream.poller))
+    fill(6400)
+    local subscription = lp.on(map, add)
+    lp.run { timeout = 0.1 }
+    subscription.stop()
+    assert.are.equal(12800, seen)
+    assert.are.same({ JLOOP = 1 }, loops(subscription.deliver))
+  end)
+
   it("the rows of opensnoop", function()
     local sink = io.open("/dev/null", "w")
     local stdout = io.stdout

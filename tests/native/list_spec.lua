@@ -49,6 +49,45 @@ describe("list", function()
     assert.is_truthy(list "ksyscall:openat*":find "ksyscall:openat2\n")
   end)
 
+  it("knows what has no category, and what is free to choose", function()
+    for _, kind in ipairs { "raw_tracepoint", "tp_btf" } do
+      assert.are.equal(kind .. ":sched_process_exit\n", list(kind .. ":sched_process_exit"))
+    end
+    assert.are.equal("tracepoint:sched:sched_switch\n", list "tp:sched:sched_switch")
+    assert.is_truthy(list "profile:*":find "profile:hz:99\n")
+  end)
+
+  it("knows system calls by their names, and no parts of them", function()
+    if not helper.has_kprobes() then
+      local out, err, status = helper.luaprobe_run "list 'ksyscall:*'"
+      assert.are.same({ "", 1 }, { out, status })
+      return assert.is_truthy(err:find("this kernel has no kprobes", 1, true), err)
+    end
+    local names = list "'ksyscall:*'"
+    assert.is_truthy(names:find "ksyscall:getpid\n" and names:find "ksyscall:setitimer\n")
+    assert.is_nil(names:find "%.cold" or names:find ":ia32_" or names:find ":ni_syscall")
+  end)
+
+  it("knows functions by each of their names", function()
+    if not helper.has_kprobes() then return pending "this kernel has no kprobes" end
+    for _, name in ipairs { "getpid", "getppid", "sync" } do
+      local target = "kprobe:__x64_sys_" .. name .. "\n"
+      assert.are.equal(target, list("'kprobe:__x64_sys_" .. name .. "*'"):match(target .. ".*$"):sub(1, #target))
+    end
+  end)
+
+  it("says what it lacks to know", function()
+    local directory, remove = helper.temporary_directory()
+    os.execute(("chmod 755 %s && cp %s %s/"):format(directory, helper.luaprobe, directory))
+    for _, pattern in ipairs { "sched_*", "tracepoint:*", "tp_btf:*" } do
+      local out, err, status = helper.run(("setpriv --reuid 65534 --regid 65534 --clear-groups %s/luaprobe list '%s'"):format(
+        directory, pattern))
+      assert.are.same({ "", 1 }, { out, status })
+      assert.is_truthy(err:find("CAP_BPF and CAP_PERFMON", 1, true), err)
+    end
+    remove()
+  end)
+
   it("says when nothing matches, or the binary is missing", function()
     local out, err, status = helper.luaprobe_run "list nothing_like_this"
     assert.are.same({ "", "list: nothing on this machine matches\n", 1 }, { out, err, status })

@@ -474,6 +474,49 @@ describe("what a killed process leaves", function()
     assert.are.equal(0, our_events())
   end)
 
+  it("is removed by whoever is ended by a signal that nobody catches", function()
+    for _, signal in ipairs { 1, 13, 15 } do -- the shell lets the background ignore 2 and 3
+      local job = leave_an_event()
+      assert.are.equal(1, our_events())
+      job.signal(signal)
+      local _, _, status = job.wait()
+      assert.are.equal(128 + signal, status)
+      assert.are.equal(0, our_events())
+    end
+  end)
+
+  it("is removed when its owner is a zombie", function()
+    -- The parent does not wait for it: exec took the shell's place.
+    local directory, remove = helper.temporary_directory()
+    helper.write(directory .. "/script", "exec " .. helper.luaprobe .. " " .. script .. " 2>" .. directory .. "/err")
+    helper.write(directory .. "/err", "")
+    local parent = helper.start(("sh -c 'sh %s/script & echo $!; exec sleep 60'"):format(directory))
+    assert(helper.eventually(20, function() return helper.read(directory .. "/err"):find "attached" end))
+    local owner = parent.out():match "%d+"
+    helper.kill(tonumber(owner), 9)
+    assert(helper.eventually(10, function() return helper.read("/proc/" .. owner .. "/stat"):find "%) Z " end))
+    assert.are.same({ "removed 1 events\n", "", 0 }, { helper.luaprobe_run "gc" })
+    parent.signal(9)
+    parent.wait()
+    remove()
+    assert.are.equal(0, our_events())
+  end)
+
+  it("is removed when its owner's pid namespace is gone, not before", function()
+    local job = helper.start("unshare -pf --kill-child --mount-proc " .. helper.luaprobe .. " " .. script)
+    assert(helper.eventually(20, function() return job.err():find "attached" end), job.err())
+    assert.are.same({ "removed 0 events\n", "", 0 }, { helper.luaprobe_run "gc" })
+    assert.are.equal(1, our_events())
+    job.signal(9)
+    job.wait()
+    local total = 0 -- unshare is gone before its child is
+    helper.eventually(10, function()
+      total = total + tonumber(helper.luaprobe_run("gc"):match "%d+")
+      return total == 1
+    end)
+    assert.are.equal(0, our_events())
+  end)
+
   it("is removed whole, however much it is", function()
     local many = ([[-e '
       local object = require "luaprobe".open("%sprobes.bpf.o")

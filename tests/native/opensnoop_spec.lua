@@ -53,6 +53,21 @@ describe("opensnoop", function()
     assert.is_truthy(text:find("\n" .. time .. " 0       %d+ +cat                3   0 0[0-7]+ /etc/hostname\n"), text)
   end)
 
+  it("shows the flags as the program gave them, and creat(2) as the open that it is", function()
+    if jit.arch ~= "x64" then return pending "newer processors have no creat(2)" end
+    local ffi = require "ffi"
+    local job = helper.start(opensnoop .. " -e -p " .. helper.pid)
+    assert.is_true(helper.eventually(30, function() return job.out():find "PATH" end), job.err())
+    local SYS_OPEN, SYS_CREAT, O_RDWR = 2, 85, 2
+    ffi.C.syscall(SYS_OPEN, ffi.cast("const char *", "/nonexistent/opened"), ffi.cast("int", O_RDWR), ffi.cast("int", 0))
+    ffi.C.syscall(SYS_CREAT, ffi.cast("const char *", "/nonexistent/created"), ffi.cast("int", 420))
+    helper.sleep(0.2)
+    job.signal(2)
+    local text = job.wait()
+    assert.is_truthy(text:find "00000002 /nonexistent/opened\n", text)
+    assert.is_truthy(text:find "00001101 /nonexistent/created\n", text)
+  end)
+
   it("filters by process, thread, user and name, in the kernel", function()
     local function paths(options)
       local text = trace(options, ([[sh -c 'cat %s/a; exec 3<%s/b'; setpriv --reuid 65534 cat %s/c; head %s/d]])
@@ -130,6 +145,38 @@ describe("opensnoop", function()
     end
     assert.are.equal(10000, count)
   end)
+
+  -- 30 processes wait in open(2), each for the writer of its FIFO: more than a kretprobe by a perf event follows.
+  local function open_fifos(options)
+    local job = helper.start(opensnoop .. " -c cat " .. options)
+    assert.is_true(helper.eventually(30, function() return job.out():find "PATH" end), job.err())
+    helper.run(([[mkdir -p DIR/fifos && for i in $(seq 30); do mkfifo DIR/fifos/$i; cat DIR/fifos/$i >/dev/null & done
+      sleep 1.5; for i in $(seq 30); do echo >DIR/fifos/$i; done; wait; rm -r DIR/fifos]]):gsub("DIR", directory))
+    helper.sleep(0.2)
+    job.signal(2)
+    local text, err, status = job.wait()
+    assert.are.equal(0, status)
+    return select(2, text:gsub("/fifos/%d+\n", "")), err
+  end
+
+  it("sees every one of many opens that wait at the same time", function()
+    local seen, err = open_fifos ""
+    assert.are.equal(30, seen)
+    assert.is_nil(err:find "missed")
+  end)
+
+  for _, mechanism in ipairs { "link", "perf", "multi" } do
+    it("tells how many it missed when it is told to attach by " .. mechanism, function()
+      if not helper.has_kprobes() then return pending "this kernel has no kprobes" end
+      local version = helper.kernel_version()
+      if mechanism == "link" and version < 5015 or mechanism == "multi" and version < 6012 then
+        return pending("this kernel has no " .. mechanism)
+      end
+      local seen, err = open_fifos("--attach " .. mechanism)
+      local missed = tonumber(err:match "missed (%d+) opens" or 0)
+      assert.are.equal(30, seen + missed, err)
+    end)
+  end
 
   it("ends by itself after -d SECONDS, and at once when its reader goes away", function()
     local _, _, status = helper.run("timeout 20 " .. opensnoop .. " -d 0.3")

@@ -45,6 +45,27 @@ describe("luaprobe", function()
     fails("opensnoop extra", 2, "too many arguments")
   end)
 
+  it("fails whatever a script breaks: its memory, its errors, the functions that would tell them", function()
+    for code, told in pairs {
+      ["error(setmetatable({}, { __tostring = function() error(1) end }))"] = "its __tostring fails",
+      ["error(setmetatable({}, { __tostring = function() return {} end }))"] = "gives no string",
+      ["tostring = nil error 'told'"] = "told",
+      ["debug.traceback = nil error 'told'"] = "told",
+      ["io.stderr, io.stdout = nil error 'told'"] = "told",
+      ["local function f() return f() + 1 end f()"] = "stack overflow",
+      ["error {}"] = "table",
+    } do
+      local out, err, status = run("-e " .. helper.quote(code))
+      assert.are.same({ "", 1 }, { out, status }, code)
+      assert.is_truthy(err:find("luaprobe: ", 1, true), code)
+      assert.is_truthy(err:find(told, 1, true), err)
+    end
+    if helper.build:find "sanitize" then return end -- which needs terabytes of addresses
+    local _, err, status = helper.run("ulimit -v 300000; " .. helper.luaprobe
+      .. [[ -e 'local t = {} for i = 1, 1e9 do t[i] = ("x"):rep(1e6) .. i end']])
+    assert.are.same({ "luaprobe: not enough memory\n", 1 }, { err, status })
+  end)
+
   it("runs code, standard input and files, in this order", function()
     assert.are.equal("12\n", (run "-e 'a = 1' -e 'print(a .. 2)'"))
     assert.are.equal("5\n", (run "- <<'END'\nprint(5)\nEND"))

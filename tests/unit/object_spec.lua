@@ -16,7 +16,7 @@ describe("an object", function()
     assert.are.equal("opensnoop.bpf.o", object.name)
     assert.are.equal("kprobe:do_sys_openat2", object.programs.do_sys_openat2.target)
     assert.are.equal("kretprobe", object.programs.do_sys_openat2_return.kind)
-    assert.are.equal(4, object.maps.events.type)
+    assert.are.equal(27, object.maps.events.type)
     assert.are.equal(10240, object.maps.calls.max_entries)
     object:close()
     object:close()
@@ -178,8 +178,23 @@ describe("a ladder", function()
     assert.are.same({ "leave" }, names(rungs[3]))
   end)
 
+  it("that fails tells the reasons of all rungs, and what is left to try", function()
+    local ladder = require "luaprobe.ladder"
+    local err = require "luaprobe.error"
+    local function failure(fields) return select(2, pcall(err.raise, fields)) end
+    local rungs = ladder.rungs(object, { "kprobe", "tracepoint" })
+    for _, code in ipairs { "ENOENT", "EPERM" } do
+      local reasons = { failure { code = "ENODEV", stage = "attach", message = "no kprobes", hint = "another kernel" },
+        failure { code = code, stage = "attach", message = "no tracepoints", hint = "mount it" } }
+      local ok, reason = pcall(ladder.climb, rungs, function() return nil, table.remove(reasons, 1) end)
+      assert.is_false(ok)
+      assert.are.same({ "ENODEV", "no kprobes; and no tracepoints", "mount it" },
+        { reason.code, reason.message, reason.hint })
+    end
+  end)
+
   it("must name programs of the object", function()
-    for _, first in ipairs { {}, { "uprobe" }, { { "kprobe", "xdp" } }, { "kprobe:other" } } do
+    for _, first in ipairs { {}, { {} }, { "kprobe", {} }, { "uprobe" }, { { "kprobe", "xdp" } }, { "kprobe:other" } } do
       assert.is_false(pcall(object.attach, object, { first = first }))
     end
   end)

@@ -94,6 +94,39 @@ describe("a constant", function()
     refused("settings", 5, "table")
   end)
 
+  it("of 64 bits takes no other sign, and no number that is not exactly what was written", function()
+    refused("u64", -1LL, "negative")
+    refused("s64", 0x8000000000000000ULL, "9223372036854775807LL")
+    refused("s64", 2 ^ 53 + 2, "LL")
+    refused("u64", 2 ^ 53 + 2, "ULL")
+    object.const.s64 = 9007199254740994LL
+    assert.are.equal("9007199254740994LL", tostring(object.const.s64))
+  end)
+
+  it("of a float takes what a float holds", function()
+    refused("single", 1e300, "3.4e38")
+    object.const.single = -1.5
+    assert.are.equal(-1.5, object.const.single)
+    object.const.single = math.huge
+    assert.are.equal(math.huge, object.const.single)
+  end)
+
+  it("that is an array takes the elements that are named, and no others", function()
+    refused("list", { x = 1 }, "list[x]", "1 to 4")
+    refused("list", { [0] = 1 }, "list[0]")
+    refused("list", { [5] = 1 }, "list[5]")
+    refused("list", { [1.5] = 1 }, "list[1.5]")
+    object.const.list = { [3] = 9 }
+    assert.are.same({ 1, 2, 9, 4 }, object.const.list)
+    object.const.list = { 4, nil, 6 }
+    assert.are.same({ 4, 2, 6, 4 }, object.const.list)
+  end)
+
+  it("is named once in a message", function()
+    local _, reason = pcall(function() object.const.u8 = 256 end)
+    assert.are.equal(1, select(2, reason.message:gsub("u8", "")), reason.message)
+  end)
+
   it("must exist", function()
     local ok, reason = pcall(function() object.const.absent = 1 end)
     assert.is_false(ok)

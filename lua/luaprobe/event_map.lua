@@ -1,0 +1,224 @@
+--- Maps that hold events: perf event arrays and ring buffers, behind one interface.
+--
+-- What bpf/include/luaprobe.bpf.h's LP_EVENTS declares is made the one or the other before the object is loaded; maps
+-- of other people's programs stay what they are.
+-- @module luaprobe.event_map
+local ffi = require "ffi"
+local C = require "luaprobe.cdef"
+local err = require "luaprobe.error"
+local events = require "luaprobe.events"
+local globals = require "luaprobe.globals"
+local map_kinds = require "luaprobe.map_kinds"
+
+local M = {}
+
+-- BPF_MAP_TYPE_* of <linux/bpf.h>
+local PERF_EVENT_ARRAY, RING_BUFFER = 4, 27
+local KINDS = { ring = true, perf = true }
+
+local default_kind -- of streams that LP_EVENTS declared
+
+--- Makes all event streams of one kind, as far as they leave the choice (--buffer).
+-- @tparam string kind "ring" or "perf"
+function M.set_default_kind(kind)
+  default_kind = kind
+end
+
+-- ---- types -----------------------------------------------------------------------------------------------------
+
+-- The type of what is in the stream, from the pointer that LP_EVENTS left in the object's BTF.
+local function declared_event_type(map)
+  local types = map.types
+  local section = types:find "datasec .luaprobe"
+  for _, member in ipairs(section and section.members or {}) do
+    if member.name == "lp_event_of_" .. map.name then return types:get(types:get(member.type_id).of) end
+  end
+end
+
+-- A ring buffer's value type, as some declare it: __type(value, struct event).
+local function value_type(map)
+  local id = map.source == "object" and map.value_type_id or map:info().value_type
+  local type = id ~= 0 and map.types:get(id)
+  return type and type.members and type or nil
+end
+
+local function named_event_type(map, name)
+  local type = map.types:find(name)
+  if not type then err.misuse("%s: the object has no type '%s'", map.object.name, tostring(name)) end
+  return type
+end
+
+-- The layout of the events: of the type that was named, or that the object tells; otherwise a misuse that says how.
+local function layout_of(map, wanted)
+  local record = require "luaprobe.record"
+  if type(wanted) == "cdata" then return record.ffi_layout(wanted) end
+  local type = wanted and named_event_type(map, wanted) or declared_event_type(map) or value_type(map)
+  if not type then
+    err.misuse('map %s of %s does not say what its events are: pass type = "struct NAME"', map.name, map.object.name)
+  end
+  return record.layout(map.types, type)
+end
+
+-- ---- buffers ---------------------------------------------------------------------------------------------------
+
+--- Whether a map holds events.
+function M.has_events(map)
+  return map.type == PERF_EVENT_ARRAY or map.type == RING_BUFFER
+end
+
+--- Whether attach opens the buffers by itself, so that no event between it and the loop is lost.
+function M.is_declared(map)
+  return M.has_events(map) and declared_event_type(map) ~= nil
+end
+
+local function check_size(map, what, value)
+  if type(value) ~= "number" or value < 1 or value ~= math.floor(value) then
+    err.misuse("map %s: %s is a whole number above 0, not %s", map.name, what, tostring(value))
+  end
+end
+
+-- The bytes of each CPU's buffer that options ask for: `pages`, or `bytes`, which are rounded up. nil: any.
+local function wanted_bytes(map, opts)
+  local page = tonumber(C.lp_page_size())
+  if opts.pages then
+    check_size(map, "pages", opts.pages)
+    return opts.pages * page
+  end
+  if not opts.bytes then return nil end
+  check_size(map, "bytes", opts.bytes)
+  local bytes = page
+  while bytes < opts.bytes do bytes = bytes * 2 end
+  return bytes
+end
+
+local function kind_of(map)
+  local kind = map.buffer or map.overwrite and "perf" or default_kind or (C.lp_source_has_ring() and "ring" or "perf")
+  if not KINDS[kind] then err.misuse("map %s: buffer is \"ring\" or \"perf\", not %s", map.name, tostring(kind)) end
+  if kind == "ring" and map.overwrite then
+    err.misuse("map %s: only perf buffers can overwrite, set buffer = \"perf\"", map.name)
+  end
+  return kind
+end
+
+local watermark = ffi.new "uint64_t[1]"
+
+--- Before load: makes a declared stream what this kernel has and the script wants.
+function M.configure(map)
+  if not M.is_declared(map) then
+    if map.type == RING_BUFFER then M.configure_ring(map) end
+    return
+  end
+  local kind = kind_of(map)
+  local bytes = wanted_bytes(map, map) or 0
+  err.check(C.lp_object_events(map.object.handle, map.index, kind == "ring", bytes, watermark))
+  local const = map.object.const
+  const["lp_perf_of_" .. map.name] = kind == "perf" and 1 or 0
+  const["lp_watermark_of_" .. map.name] = watermark[0]
+  map.type = kind == "ring" and RING_BUFFER or PERF_EVENT_ARRAY
+  map.kind_of = map_kinds.of(map.type)
+  map.kind = map.kind_of.name
+end
+
+--- The same for a ring buffer of other people's: its size as asked, and no value type, which the kernel refuses.
+function M.configure_ring(map)
+  local bytes = wanted_bytes(map, map)
+  if not bytes and map.value_type_id == 0 then return end
+  err.check(C.lp_object_events(map.object.handle, map.index, true, bytes or 0, watermark))
+end
+
+-- The variables of a declared stream: what wakes us, and what could not be sent.
+local function add_variables(map, opts)
+  local armed = globals.address(map.object, "lp_armed_of_" .. map.name)
+  local refused, count = globals.address(map.object, "lp_lost_of_" .. map.name)
+  if armed then opts.armed = ffi.cast("uint32_t *", armed) end
+  if refused then opts.refused, opts.refused_count = ffi.cast("const uint64_t *", refused), count end
+end
+
+local function open_source(map, bytes)
+  local descriptor = map:descriptor()
+  local opts = ffi.new "struct lp_source_options"
+  opts.bytes, opts.overwrite, opts.poison = bytes or 0, map.overwrite or false, events.is_debugging()
+  if map.source == "object" then add_variables(map, opts) end
+  if map.type == RING_BUFFER then return err.check(C.lp_source_open_ring(descriptor, opts)), "ring" end
+  return err.check(C.lp_source_open_perf(descriptor, opts)), "perf"
+end
+
+-- The size of each CPU's share in an open source.
+local function share(source, kind, bytes)
+  if kind == "perf" then return bytes or tonumber(C.lp_source_default_bytes()) end
+  return tonumber(C.lp_source_capacity(source)) / C.lp_cpu_count()
+end
+
+--- The open stream of the map's events.
+-- @tparam table map
+-- @tparam[opt] table opts `pages` or `bytes`
+function M.stream(map, opts)
+  opts = opts or {}
+  if not M.has_events(map) then err.misuse("map %s of %s has no events", map.name, map.object.name) end
+  local bytes = wanted_bytes(map, opts) or wanted_bytes(map, map)
+  if not map.open_stream then
+    local source, kind = open_source(map, bytes)
+    map.open_stream = events.new(source, map.name, kind, share(source, kind, bytes))
+  end
+  local have = map.open_stream.bytes
+  if bytes and bytes > have then
+    err.misuse("map %s: its buffers are there since %s, with %d bytes per CPU: set obj.maps.%s.bytes = %d before it",
+      map.name, map.type == RING_BUFFER and "load" or "attach", have, map.name, bytes)
+  end
+  return map.open_stream
+end
+
+-- ---- reading ---------------------------------------------------------------------------------------------------
+
+local function check_number(what, value, least)
+  if value ~= nil and (type(value) ~= "number" or value ~= value or value < least) then
+    err.misuse("%s is a number of seconds, not %s", what, tostring(value))
+  end
+end
+
+local function check_options(map, opts)
+  map.object:check_open()
+  check_number("max_delay", opts.max_delay, 0)
+  check_number("timeout", opts.timeout, 0)
+  if opts.order ~= nil and opts.order ~= "time" then
+    err.misuse('map %s: order can be "time", not %s', map.name, tostring(opts.order))
+  end
+end
+
+-- The layout, with the place of the time when events come in its order.
+local function layout_for(map, opts)
+  local layout = layout_of(map, opts.type)
+  if not opts.order then return layout end
+  local offset = layout.time_of(opts.time)
+  if not offset then
+    err.misuse("map %s: %s has no 64-bit member %s to order events by: pass time = \"MEMBER\"", map.name, layout.name,
+      opts.time and "'" .. tostring(opts.time) .. "'" or "called time or timestamp")
+  end
+  layout.time = offset
+  return layout
+end
+
+--- The stream and the layout of its events, for a loop with the given options.
+function M.prepare(map, opts)
+  opts = opts or {}
+  check_options(map, opts)
+  local layout = layout_for(map, opts)
+  local stream = M.stream(map, opts)
+  if map.overwrite then err.misuse("map %s overwrites: it has a snapshot(), no loop", map.name) end
+  require("luaprobe.record").watch(stream)
+  return stream, layout, opts
+end
+
+--- The last events, of a map that overwrites: see luaprobe.map's snapshot.
+function M.snapshot(map, opts)
+  opts = opts or {}
+  check_options(map, opts)
+  local layout = layout_of(map, opts.type)
+  if not map.overwrite then err.misuse("map %s: set obj.maps.%s.overwrite = true before load", map.name, map.name) end
+  local stream = M.stream(map, opts)
+  local raw = ffi.new "const struct lp_event *[1]"
+  local count = err.check(C.lp_source_snapshot(stream.source, raw))
+  return require("luaprobe.snapshot").list(layout, raw[0], count, opts)
+end
+
+return M

@@ -1,0 +1,292 @@
+--- Several event sources and timers in one loop.
+--
+--     lp.on(obj.maps.events, function(event) … end)
+--     lp.every(1, function() … end)
+--     lp.run()
+-- @module luaprobe.loop
+local ffi = require "ffi"
+local C = require "luaprobe.cdef"
+local accounts = require "luaprobe.accounts"
+local err = require "luaprobe.error"
+local event_map = require "luaprobe.event_map"
+local events = require "luaprobe.events"
+local limits = require "luaprobe.limits"
+
+local M = {}
+
+local subscriptions, timers = {}, {}
+local state = { stopped = false }
+local SMALLEST = 16 -- bytes that an event takes in a buffer at least
+
+-- ---- delivering ------------------------------------------------------------------------------------------------
+
+-- Each handler gets a loop of its own, so that the JIT compiles each with its handler inside.
+local DELIVER = [[
+local cast, pointer, too_short, state = ...
+return function(stream, fn)
+  local batch, least = stream.batch, stream.type_size
+  while stream.index < stream.count and not state.stopped do
+    local record = batch[stream.index]
+    stream.index = stream.index + 1
+    local size = record.size
+    if size < least then too_short(stream, size) end
+    fn(cast(pointer, record.data), size, record.cpu, record.late ~= 0)
+  end
+end]]
+
+local function compile(stream)
+  return assert(loadstring(DELIVER, "=luaprobe.loop"))(ffi.cast, stream.pointer, events.too_short, state)
+end
+
+-- Where in a function something failed that is being raised now: FILE:LINE, or nil.
+local function line_in(fn)
+  for level = 3, 200 do
+    local info = debug.getinfo(level, "fSl")
+    if not info then return nil end
+    if info.func == fn then return info.short_src .. ":" .. info.currentline end
+  end
+end
+
+-- Makes an error tell the handler's line, unless it does.
+local function explain(failure, fn)
+  local line = line_in(fn)
+  if not line then return failure end
+  if err.is(failure) then
+    failure.where = failure.where or line
+    return failure
+  end
+  local text = tostring(failure)
+  if text:find(line .. ":", 1, true) == 1 or type(failure) == "table" and getmetatable(failure) then return failure end
+  if text:find "^[^\n]-:%d+: " then return ("%s (called from the handler at %s)"):format(text, line) end
+  return ("%s: %s"):format(line, text)
+end
+
+local function first_line(failure)
+  return (tostring(failure):match "^[^\n]*")
+end
+
+-- Calls what may fail; an error stops the loop or, by on_error = "count", is counted and gone over.
+-- Returns whether it went well.
+local function guarded(account, on_error, fn, call, ...)
+  local ok, failure = xpcall(call, function(reason) return explain(reason, fn) end, ...)
+  if ok then return true end
+  account.errors = account.errors + 1
+  if on_error ~= "count" then error(failure, 0) end
+  account.first_error = account.first_error or first_line(failure)
+  return false
+end
+
+-- ---- what the loop is for --------------------------------------------------------------------------------------
+
+local function check_function(what, fn)
+  if type(fn) ~= "function" then err.misuse("%s takes a function, not a %s", what, type(fn)) end
+end
+
+local function check_on_error(value)
+  if value ~= nil and value ~= "stop" and value ~= "count" then
+    err.misuse('on_error is "stop" or "count", not %s', tostring(value))
+  end
+end
+
+local function remove(list, entry)
+  for i = #list, 1, -1 do
+    if list[i] == entry then table.remove(list, i) end
+  end
+end
+
+--- Calls a function for each event of a map, while lp.run runs.
+-- @param map a perf event array or ring buffer of an object
+-- @tparam function fn gets what map:each gives: the event, its size, the CPU, and whether it is late
+-- @tparam[opt] table opts as map:each has them, but timeout; `on_error`: "stop" (the default): an error ends the loop,
+--   or "count": it is counted in lp.stats, and the loop goes on
+-- @treturn table `stop()` ends it
+function M.on(map, fn, opts)
+  check_function("lp.on", fn)
+  if type(map) ~= "table" or not map.object then err.misuse "lp.on takes a map of an object" end
+  opts = opts or {}
+  check_on_error(opts.on_error)
+  for _, other in ipairs(subscriptions) do
+    if other.map == map then err.misuse("map %s has a handler already: stop() that one first", map.name) end
+  end
+  local stream, layout = event_map.prepare(map, opts)
+  stream:prepare(layout, { max_delay = opts.max_delay, order = opts.order })
+  local subscription = { map = map, stream = stream, fn = fn, on_error = opts.on_error, deliver = compile(stream) }
+  function subscription.stop() remove(subscriptions, subscription) end
+  subscriptions[#subscriptions + 1] = subscription
+  return subscription
+end
+
+local function add_timer(what, seconds, fn, opts, period)
+  if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 or period and seconds == 0 then
+    err.misuse("%s takes a number of seconds, not %s", what, tostring(seconds))
+  end
+  check_function(what, fn)
+  check_on_error(opts and opts.on_error)
+  local timer = { due = limits.now() + seconds * 1e9, period = period and seconds * 1e9, fn = fn,
+    on_error = opts and opts.on_error }
+  function timer.stop() remove(timers, timer) end
+  timers[#timers + 1] = timer
+  return timer
+end
+
+--- Calls a function every so many seconds, while lp.run runs. A call that comes late is not made up for.
+-- @tparam number seconds
+-- @tparam function fn
+-- @tparam[opt] table opts `on_error` as lp.on has it
+-- @treturn table `stop()` ends it
+function M.every(seconds, fn, opts)
+  return add_timer("lp.every", seconds, fn, opts, true)
+end
+
+--- Calls a function once, so many seconds from now, while lp.run runs. The same parameters and result as lp.every.
+function M.after(seconds, fn, opts)
+  return add_timer("lp.after", seconds, fn, opts, false)
+end
+
+--- Ends lp.run, before the next event is delivered.
+function M.stop()
+  state.stopped = true
+end
+
+-- ---- running ---------------------------------------------------------------------------------------------------
+
+local function next_due()
+  local first
+  for _, timer in ipairs(timers) do first = first and math.min(first, timer.due) or timer.due end
+  return first
+end
+
+local function fire_timers(on_error)
+  local now = limits.now()
+  for _, timer in ipairs { unpack(timers) } do
+    if now >= timer.due and not state.stopped then
+      if timer.period then
+        timer.due = timer.due + timer.period * math.ceil((now - timer.due + 1) / timer.period)
+      else
+        timer.stop()
+      end
+      guarded(accounts.timers, timer.on_error or on_error, timer.fn, timer.fn)
+    end
+  end
+end
+
+-- Delivers the rest of a subscription's batch, however many of its events fail.
+local function deliver(subscription, on_error)
+  local stream = subscription.stream
+  while stream.index < stream.count and not state.stopped do
+    guarded(stream, subscription.on_error or on_error, subscription.fn, subscription.deliver, stream,
+      subscription.fn)
+  end
+end
+
+-- One batch of each source. Returns how many events that were.
+local function round(on_error)
+  local count = 0
+  for _, subscription in ipairs { unpack(subscriptions) } do
+    local stream = subscription.stream
+    if not stream.source then
+      subscription.stop() -- its object was closed
+    elseif not state.stopped then
+      if stream.index >= stream.count then count = count + stream:read() end
+      deliver(subscription, on_error)
+    end
+  end
+  return count
+end
+
+-- What is in the buffers is still delivered, but no more than they hold.
+local function drain(on_error)
+  local room = 0
+  for _, subscription in ipairs(subscriptions) do
+    local stream = subscription.stream
+    if stream.source then
+      C.lp_source_flush(stream.source)
+      room = room + tonumber(C.lp_source_capacity(stream.source)) / SMALLEST
+    end
+  end
+  while room > 0 and not limits.output_closed() and not state.stopped do
+    local count = round(on_error)
+    if count == 0 then return end
+    room = room - count
+  end
+end
+
+-- Sleeps until the first of the sources and timers wants to be looked at.
+local function sleep()
+  local first, until_time = nil, next_due()
+  for _, subscription in ipairs(subscriptions) do
+    local tick = subscription.stream:next_tick()
+    first = first and math.min(first, tick) or tick
+  end
+  err.check(C.lp_source_wait(limits.cut(first or 1000, until_time)))
+end
+
+local function loop(on_error)
+  while not state.stopped and (#subscriptions > 0 or #timers > 0) do
+    local count = round(on_error)
+    fire_timers(on_error)
+    if limits.reached() then return drain(on_error) end
+    if count == 0 and not state.stopped then sleep() end
+  end
+end
+
+--- Delivers events and calls timers until lp.stop(), Ctrl-C, SIGTERM, the end of -d SECONDS, or until there is nothing
+-- left to wait for.
+-- @tparam[opt] table opts `on_error`: what lp.on and timers do that do not say themselves; `timeout`: seconds after
+--   which it ends
+-- @raise what a handler raised, with the handler's line
+function M.run(opts)
+  opts = opts or {}
+  check_on_error(opts.on_error)
+  state.stopped = false
+  local limit = opts.timeout and M.after(opts.timeout, M.stop)
+  limits.begin()
+  local ok, failure = pcall(loop, opts.on_error)
+  limits.finish()
+  if limit then limit.stop() end
+  if not ok then error(failure, 0) end
+end
+
+-- ---- one map, once ---------------------------------------------------------------------------------------------
+
+-- The compiled loop of a stream for whatever function.
+local function poller(stream)
+  if stream.polled_as ~= stream.pointer then stream.polled_as, stream.poller = stream.pointer, compile(stream) end
+  return stream.poller
+end
+
+-- Reads the next batch, sleeping until the given time while there is none. False when there is nothing (any more).
+local function next_batch(stream, delivered, until_time)
+  while stream.index >= stream.count and stream:read() == 0 do
+    if delivered > 0 or limits.now() >= until_time or limits.reached() then return false end
+    stream:wait(until_time)
+  end
+  return true
+end
+
+--- What is behind map:poll.
+function M.poll(map, timeout, fn, opts)
+  check_function("map:poll", fn)
+  if type(timeout) ~= "number" or timeout ~= timeout or timeout < 0 then
+    err.misuse("map:poll takes a number of seconds, not %s", tostring(timeout))
+  end
+  local stream, layout = event_map.prepare(map, opts)
+  if stream.was_last then
+    stream.was_last = nil
+    return limits.finish()
+  end
+  stream:prepare(layout, { max_delay = opts and opts.max_delay, order = opts and opts.order })
+  state.stopped = false
+  limits.begin()
+  local until_time, delivered, room = limits.now() + timeout * 1e9, 0, tonumber(C.lp_source_capacity(stream.source))
+  while delivered * SMALLEST <= room and not state.stopped and next_batch(stream, delivered, until_time) do
+    local from = stream.index
+    guarded(stream, "stop", fn, poller(stream), stream, fn)
+    delivered = delivered + stream.index - from
+  end
+  if not limits.reached() then return delivered end
+  stream.was_last = true
+  return delivered
+end
+
+return M

@@ -1,0 +1,101 @@
+-- Draining a buffer that was filled beforehand, beside libbpf's C callback doing the same: 400,000 events of 96 bytes,
+-- the sum of one field; and the same counted by process name in a table. Medians, once the loop is compiled.
+--
+--   build/luaprobe tests/bench/drain_bench.lua
+--
+-- Exits 77 where it cannot run, 1 when a bar is missed.
+local lp = require "luaprobe"
+local ffi = require "ffi"
+local C = require "luaprobe.cdef"
+
+local EVENTS, BURST, RUNS, WARM = 400000, 64, 5, 2
+local BYTES = 64 * 2 ^ 20
+local BAR, BAR_BY_COMM = 1.0, 40 / 12
+local BUILD = os.getenv "LUAPROBE_BUILD" or "build"
+local OBJECT = BUILD .. "/tests/fixtures/sample.bpf.o"
+
+ffi.cdef [[
+  int getpid(void);
+  int getpgid(int pid);
+  int sched_setaffinity(int pid, size_t size, const unsigned long *mask);
+]]
+
+local function median(list)
+  table.sort(list)
+  return list[math.ceil(#list / 2)]
+end
+
+-- Nanoseconds of CPU time, so that neighbours do not count.
+local function now()
+  return os.clock() * 1e9
+end
+
+-- One CPU for both: the buffer of 64 MiB is that CPU's own, and nobody else fills it.
+if ffi.C.sched_setaffinity(0, 8, ffi.new("unsigned long[1]", 1)) ~= 0 then os.exit(77) end
+
+local function peer(kind)
+  local pipe = io.popen(("%s/tests/drain_peer %s %s %d %d"):format(BUILD, OBJECT, kind, EVENTS, RUNS + WARM))
+  local list = {}
+  for line in pipe:lines() do list[#list + 1] = tonumber(line) end
+  pipe:close()
+  if #list < RUNS + WARM then error("drain_peer failed for " .. kind) end
+  for _ = 1, WARM do table.remove(list, 1) end
+  return list
+end
+
+local function open(kind)
+  local object = lp.open(OBJECT, { const = { only_pid = ffi.C.getpid(), burst = BURST } })
+  object.maps.events.buffer = kind
+  object.maps.events.bytes = kind == "perf" and BYTES or BYTES / C.lp_cpu_count()
+  object:attach()
+  return object
+end
+
+local function sum(map)
+  local total, seen = 0, 0
+  for event in map:each { timeout = 0 } do
+    total = total + event.value
+    seen = seen + 1
+  end
+  return seen
+end
+
+local function by_comm(map)
+  local counts, seen = {}, 0
+  for event in map:each { timeout = 0 } do
+    local comm = lp.text(event.comm)
+    counts[comm] = (counts[comm] or 0) + 1
+    seen = seen + 1
+  end
+  local comm, count = next(counts)
+  assert(comm == "luaprobe" and count == seen and next(counts, comm) == nil)
+  return seen
+end
+
+local function ours(kind, body)
+  local object, list = open(kind), {}
+  for run = 1, RUNS + WARM do
+    for _ = 1, EVENTS / BURST do ffi.C.getpgid(0) end
+    local start = now()
+    local seen = body(object.maps.events)
+    local took = (now() - start) / EVENTS
+    if seen ~= EVENTS then error(("%d of %d events"):format(seen, EVENTS)) end
+    if run > WARM then list[#list + 1] = took end
+  end
+  object:close()
+  return list
+end
+
+local missed = false
+for _, kind in ipairs { "perf", "ring" } do
+  local mine, peers = median(ours(kind, sum)), median(peer(kind))
+  local named = median(ours(kind, by_comm))
+  -- The machine's speed is told by the C peer, which takes 12 ns where the bar is 40.
+  local bar = math.max(40, BAR_BY_COMM * peers)
+  print(("%s buffer, sum of a field:  luaprobe %5.1f ns per event   C %5.1f ns   ratio %.2f (bar %.2f: %s)"):format(
+    kind, mine, peers, mine / peers, BAR, mine / peers <= BAR and "met" or "MISSED"))
+  print(("%s buffer, count by comm:   luaprobe %5.1f ns per event   C's sum %.1f ns (bar %.0f ns: %s)"):format(
+    kind, named, peers, bar, named <= bar and "met" or "MISSED"))
+  missed = missed or mine / peers > BAR or named > bar
+end
+os.exit(not missed, true)

@@ -1,0 +1,269 @@
+-- What an event stream can do besides delivering: types, copies, order by time, snapshots, kinds of buffers.
+local ffi = require "ffi"
+local helper = require "helper"
+
+if not helper.is_root() then
+  describe("an event stream", function() pending "needs root" end)
+  return
+end
+
+local lp = require "luaprobe"
+local accounts = require "luaprobe.accounts"
+
+local function calls(count)
+  for _ = 1, count do helper.getpgid(0) end
+end
+
+local function misuse(pattern, fn, ...)
+  local ok, reason = pcall(fn, ...)
+  assert.is_false(ok)
+  assert.is_truthy(tostring(reason):find(pattern), tostring(reason))
+end
+
+describe("an event stream", function()
+  local object
+  after_each(function()
+    object:close()
+    accounts.forget()
+  end)
+  helper.check_leaks(before_each, after_each)
+
+  local function open(name, kind, const)
+    const = const or {}
+    const.only_pid = helper.pid
+    object = helper.open(name, { const = const })
+    if kind then object.maps.events.buffer = kind end
+    return object
+  end
+
+  for _, kind in ipairs { "ring", "perf" } do
+    it("is a " .. kind .. " buffer when asked to be, with lp_reserve, lp_submit and lp_discard", function()
+      open("sample", kind, { discard_odd = true, burst = 10 }):attach()
+      calls(100)
+      local seen = 0
+      for event, size, cpu in object.maps.events:each { timeout = 0.1 } do
+        assert.are.equal(seen * 2, tonumber(event.number))
+        assert.are.equal(kind == "perf" and 100 or 96, size)
+        assert.are.equal(size, event.size)
+        assert.are.equal(helper.pid, event.pid)
+        assert.are.equal(kind == "perf" and event.cpu or -1, cpu)
+        seen = seen + 1
+      end
+      assert.are.equal(500, seen)
+      assert.are.equal(0, object.maps.events.lost)
+      assert.are.equal(kind == "ring" and 27 or 4, object.maps.events:info().type)
+      assert.are.equal(kind, lp.stats().sources[1].kind)
+    end)
+
+    it("of a " .. kind .. " buffer gives what map:poll asks for", function()
+      open("sample", kind):attach()
+      local map, numbers = object.maps.events, {}
+      local function add(event) numbers[#numbers + 1] = tonumber(event.number) end
+      assert.are.equal(0, map:poll(0, add))
+      calls(5)
+      assert.are.equal(5, map:poll(1, add))
+      assert.are.same({ 0, 1, 2, 3, 4 }, numbers)
+      local start = require("luaprobe.limits").now()
+      assert.are.equal(0, map:poll(0.2, add))
+      local took = (require("luaprobe.limits").now() - start) / 1e9
+      assert.is_true(took >= 0.19 and took < 5, took)
+      calls(2)
+      misuse("stream_spec.lua:%d+: on purpose", map.poll, map, 1, function() error "on purpose" end)
+      assert.are.equal(1, map:poll(1, add))
+      misuse("takes a function", map.poll, map, 1)
+      misuse("number of seconds", map.poll, map, -1, add)
+    end)
+
+    it("of a " .. kind .. " buffer is copied by lp.copy, whole and for good", function()
+      open("burst", kind, { burst = 64 }):attach()
+      calls(4)
+      local kept, tails = {}, {}
+      for event, size in object.maps.events:each { timeout = 0.1 } do
+        kept[#kept + 1], tails[#tails + 1] = lp.copy(event), event.tail
+        assert.are.equal(size - 16, #event.tail)
+        assert.are.equal(size, kept[#kept].size)
+      end
+      calls(4)
+      assert.is_true(object.maps.events:poll(1, function() end) == 256)
+      collectgarbage()
+      assert.are.equal(256, #kept)
+      for i, event in ipairs(kept) do
+        local number = i - 1
+        assert.are.equal(number, tonumber(event.number))
+        assert.are.equal(number % 97, event.length)
+        assert.are.equal(tails[i], event.tail)
+        assert.are.equal((string.char(number % 256)):rep(number % 97), event.tail:sub(1, event.length))
+        if kind == "ring" then assert.are.equal(event.length, #event.tail) end
+      end
+    end)
+
+    it("of a " .. kind .. " buffer comes in the order of time, late ones flagged", function()
+      local SKEW = 200e6 -- every second event says it is 0.2 s old
+      open("sample", kind, { burst = 2, skew = SKEW }):attach()
+      local map, last, seen, late = object.maps.events, 0, 0, 0
+      calls(50)
+      for event, _, _, is_late in map:each { order = "time", max_delay = 1, timeout = 1.5 } do
+        local time = tonumber(event.time)
+        assert.is_false(is_late)
+        assert.is_true(time >= last)
+        last, seen = time, seen + 1
+      end
+      assert.are.equal(100, seen)
+      -- Held back for 20 ms only, the old ones come too late as soon as others were delivered.
+      local latest = 0
+      for _ = 1, 3 do
+        calls(10)
+        for event, _, _, is_late in map:each { order = "time", max_delay = 0.04, timeout = 0.06 } do
+          local time = tonumber(event.time)
+          if is_late then
+            late = late + 1
+            assert.is_true(time < latest)
+          end
+          latest, seen = math.max(latest, time), seen + 1
+        end
+      end
+      assert.are.equal(160, seen)
+      assert.is_true(late >= 10, late)
+      assert.are.equal(late, lp.stats().sources[1].late)
+    end)
+  end
+
+  it("chooses a ring buffer by itself, and follows --buffer", function()
+    open("sample"):load()
+    assert.are.equal(27, object.maps.events:info().type)
+    object:close()
+    local out, err = helper.luaprobe_run("opensnoop --buffer perf --stats -d 0.2")
+    assert.is_truthy(err:find "events %(perf%): %d+ events", out .. err)
+    local _, wrong, status = helper.luaprobe_run("opensnoop --buffer pipe")
+    assert.are.equal(2, status)
+    assert.is_truthy(wrong:find "'pipe' is not a kind of buffer: ring or perf")
+    open("sample").maps.events.buffer = "pipe"
+    misuse('buffer is "ring" or "perf"', object.load, object)
+  end)
+
+  it("of other people's programs is read as well, typed or by name", function()
+    open("foreign"):attach()
+    local maps = object.maps
+    maps.perf:poll(0, function() end, { type = "struct event" }) -- opens its buffers
+    calls(3)
+    for name, opts in pairs { typed = {}, untyped = { type = "struct event" }, perf = { type = "struct event" } } do
+      local seen = 0
+      opts.timeout = 0.1
+      for event in maps[name]:each(opts) do
+        assert.are.equal("a name", event.tail)
+        assert.are.equal("a name", lp.text(event.name))
+        assert.are.equal(8, event.size_of_name)
+        seen = seen + 1
+      end
+      assert.are.equal(3, seen, name)
+    end
+    misuse('pass type = "struct NAME"', maps.untyped.each, maps.untyped)
+    calls(1)
+    local ctype = ffi.typeof "struct { uint64_t when; uint32_t length; }"
+    for event in maps.untyped:each { type = ctype, timeout = 0.1 } do
+      assert.are.equal(24, event.length)
+      assert.are.equal(24, lp.copy(event).length)
+    end
+    calls(1)
+    local last = 0
+    for event in maps.typed:each { order = "time", timeout = 0.2 } do last = tonumber(event.ts) end
+    assert.is_true(last > 0)
+    misuse("no 64%-bit member 'length'", maps.typed.each, maps.typed, { order = "time", time = "length" })
+  end)
+
+  it("wakes a sleeping loop when the buffer of another's program gets something", function()
+    open("foreign"):attach()
+    local limits = require "luaprobe.limits"
+    calls(1)
+    local start = limits.now()
+    assert.are.equal(1, object.maps.untyped:poll(5, function() end, { type = "struct event", max_delay = 5 }))
+    assert.is_true(limits.now() - start < 2e9)
+  end)
+
+  it("that overwrites gives the last events before now", function()
+    open("sample", nil, { burst = 10 })
+    object.maps.events.overwrite, object.maps.events.pages = true, 4
+    object:attach()
+    local map = object.maps.events
+    assert.are.same({}, (map:snapshot()))
+    calls(1)
+    local list, cpus = map:snapshot()
+    assert.are.equal(10, #list)
+    assert.are.equal(10, #cpus)
+    assert.are.equal(9, tonumber(list[10].number))
+    calls(1000)
+    local before = require("luaprobe.limits").now()
+    list = map:snapshot()
+    -- Of 10,010 events of 112 bytes, as many as fit into 4 pages of each CPU that had some.
+    assert.is_true(#list >= 100 and #list <= 150 * #cpus, #list)
+    assert.are.equal(10009, tonumber(list[#list].number))
+    for i = 2, #list do assert.is_true(list[i].time >= list[i - 1].time) end
+    assert.is_true(tonumber(list[#list].time) <= before)
+    assert.are.equal(helper.pid, list[1].pid)
+    assert.are.equal(list[#list].number, map:snapshot()[#map:snapshot()].number)
+    misuse("overwrites: it has a snapshot", map.each, map)
+    object:close()
+    open("sample", "ring").maps.events.overwrite = true
+    misuse("only perf buffers can overwrite", object.load, object)
+    object:close()
+    open("sample"):attach()
+    misuse("overwrite = true before load", object.maps.events.snapshot, object.maps.events)
+  end)
+
+  it("refuses options that mean nothing", function()
+    open("sample"):load()
+    local map = object.maps.events
+    misuse("max_delay is a number of seconds", map.each, map, { max_delay = "soon" })
+    misuse("timeout is a number of seconds", map.each, map, { timeout = -1 })
+    misuse('order can be "time"', map.each, map, { order = "size" })
+    misuse("no type 'struct nothing'", map.each, map, { type = "struct nothing" })
+    misuse("no member 'nothing'", function()
+      object:attach()
+      calls(1)
+      for event in map:each { timeout = 0 } do print(event.nothing) end
+    end)
+    misuse("takes an event", lp.copy, "text")
+    misuse("takes an event", lp.copy, ffi.new "int[1]")
+  end)
+
+  it("poisons events that are over, with LUAPROBE_DEBUG=1", function()
+    for _, kind in ipairs { "ring", "perf" } do
+      local out, err = helper.run(([[LUAPROBE_DEBUG=1 %s -e '
+        local lp, ffi = require "luaprobe", require "ffi"
+        ffi.cdef "int getpid(void); int getpgid(int pid);"
+        local object = lp.open("%ssample.bpf.o", { const = { only_pid = ffi.C.getpid() } })
+        object.maps.events.buffer = "%s"
+        object:attach()
+        for _ = 1, 5 do ffi.C.getpgid(0) end
+        local kept, copies = {}, {}
+        for event in object.maps.events:each { timeout = 0.1 } do
+          for _, old in ipairs(kept) do assert(old.pid == 0xdbdbdbdb) end
+          assert(event.pid == ffi.C.getpid())
+          kept[#kept + 1], copies[#copies + 1] = event, lp.copy(event)
+        end
+        print(#kept, kept[5].pid == 0xdbdbdbdb, copies[5].pid == ffi.C.getpid(), pcall(lp.copy, kept[5]))
+      ']]):format(helper.luaprobe, helper.fixtures, kind))
+      assert.is_truthy(out:find "^5\ttrue\ttrue\tfalse\t.*this event is over", out .. err)
+    end
+    open("sample")
+  end)
+
+  it("counts by CPU what was lost", function()
+    for _, kind in ipairs { "ring", "perf" } do
+      open("sample", kind, { burst = 64 }).maps.events.pages = 1
+      object:attach()
+      calls(10)
+      local source
+      for _, account in ipairs(lp.stats().sources) do if account.lost > 0 then source = account end end
+      local sum = 0
+      for _, lost in pairs(source.lost_by_cpu) do sum = sum + lost end
+      assert.are.equal(object.maps.events.lost, sum)
+      assert.is_true(sum > 500)
+      local seen = object.maps.events:poll(0, function() end)
+      assert.are.equal(640, seen + sum)
+      assert.is_true(accounts.footer()[1]:find "events: lost %d+ of %d+ events" ~= nil)
+      object:close()
+      accounts.forget()
+    end
+  end)
+end)
