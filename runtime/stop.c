@@ -14,7 +14,8 @@
 
 static volatile sig_atomic_t pending;
 static bool caught;
-static void (*on_interrupt)(int); /* NULL: the default; what SIGINT does outside of loops, and the second time in them */
+/* What SIGINT does outside of loops, and the second time in them; NULL: its default. */
+static void (*on_interrupt)(int);
 
 static void set_handler(int signal, void (*handler)(int))
 {

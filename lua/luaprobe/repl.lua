@@ -62,8 +62,20 @@ local function take_line(state, pending, line)
   return nil
 end
 
+-- The loop of lp.on and lp.every, where anybody asked for it and it has something to do.
+local function event_loop()
+  local loop = package.loaded["luaprobe.loop"]
+  return loop and loop.is_active() and loop
+end
+
 local function timeout()
-  return #live.running() > 0 and TICK or IDLE
+  return (#live.running() > 0 or event_loop()) and TICK or IDLE
+end
+
+-- Handlers print what they like; their errors are told, and the session goes on.
+local function run_handlers(state)
+  local ok, failure = pcall(event_loop().step)
+  if not ok then show_error(state, failure, "") end
 end
 
 -- ---- a terminal ----------------------------------------------------------------------------------------------------
@@ -73,11 +85,13 @@ local function current_line()
   return ffi.string(buffer, length), tonumber(cursor[0])
 end
 
-local function show_events()
-  local text = live.pull()
-  if text == "" then return end
+local function show_events(state)
+  local text, loop = live.pull(), event_loop()
+  local is_due = loop and loop.is_due()
+  if text == "" and not is_due then return end
   C.lp_prompt_hide()
   io.stdout:write(text)
+  if is_due then run_handlers(state) end
   C.lp_prompt_show()
 end
 
@@ -99,7 +113,7 @@ local function interrupt()
 end
 
 -- Waits until a line was entered: its text; "" after Ctrl-C, with true; nil at the end.
-local function read_line(prompt)
+local function read_line(state, prompt)
   C.lp_stop_catch()
   C.lp_prompt_begin(prompt)
   while true do
@@ -121,7 +135,7 @@ local function read_line(prompt)
     elseif event == C.LP_PROMPT_COMPLETE then
       complete()
     end
-    show_events()
+    show_events(state)
   end
 end
 
@@ -139,7 +153,7 @@ local function terminal(state)
   io.stdout:write "luaprobe: help() tells what there is, Tab completes, Ctrl-D leaves\n"
   local pending
   while true do
-    local line, interrupted = read_line(pending and more or first)
+    local line, interrupted = read_line(state, pending and more or first)
     if not line then break end
     if interrupted then
       pending = nil
@@ -154,7 +168,7 @@ end
 
 -- ---- a pipe --------------------------------------------------------------------------------------------------------
 
-local function lines_of_input()
+local function lines_of_input(state)
   local rest = ""
   return function()
     while true do
@@ -171,13 +185,14 @@ local function lines_of_input()
         return line ~= "" and line or nil
       end
       live.write(live.pull())
+      if event_loop() then run_handlers(state) end
     end
   end
 end
 
 local function pipe(state)
   local pending
-  for line in lines_of_input() do
+  for line in lines_of_input(state) do
     pending = take_line(state, pending, line)
     if C.lp_stop_pending() == 15 then return end
   end

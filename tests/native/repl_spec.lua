@@ -80,6 +80,12 @@ lp.save "SAVED"
     assert.are.equal('0\n2\n0\n"callee"\n3\n2\n2\n0\n', again)
   end)
 
+  it("timers and handlers run between the chunks", function()
+    local out, err = helper.run(([[(echo 'n = 0; t = lp.every(0.02, function() n = n + 1 end)'; sleep 1
+      echo 'n > 3'; echo 't.stop()') | timeout 30 %s]]):format(helper.luaprobe))
+    assert.are.equal("true\n", out, err)
+  end)
+
   it("-i runs a script and leaves its objects", function()
     local script = os.tmpname()
     helper.write(script, "local lp = require 'luaprobe'\nlocal answer = tonumber(arg[1])\nglobal = 2\n")
