@@ -121,10 +121,10 @@ lp.save "SAVED"
 end)
 
 describe("at a terminal", function()
-  local terminal, state
-  helper.check_leaks(before_each, after_each)
+  local terminal, state, before
 
   before_each(function()
+    before = helper.holdings()
     state = helper.temporary_directory()
     terminal = terminals.start(("env XDG_STATE_HOME=%s %s"):format(state, helper.luaprobe))
     terminal:wait("the prompt", function(screen) return screen:text():find "\n>$" end)
@@ -138,6 +138,7 @@ describe("at a terminal", function()
     end
     terminal:close()
     os.execute("rm -rf " .. state)
+    helper.assert_nothing_left(before)
   end)
 
   it("lines are edited, remembered in a private file, and completed", function()
