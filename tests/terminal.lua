@@ -181,7 +181,7 @@ function M:wait(what, condition, seconds)
   while not condition(self.screen) do
     local alive = self:pump(50)
     if os.time() > due or not alive and not condition(self.screen) then
-      error(("waited for %s in vain; the screen:\n%s"):format(what, self.screen:text()), 2)
+      error(("waited for %s in vain; the screen:\n%s"):format(what, self.screen:tail(30)), 2)
     end
   end
 end

@@ -197,7 +197,7 @@ describe("at a terminal", function()
     terminal:line(('t = lp.trace("uprobe:%s:callee", "arg0")'):format(callee))
     local load = helper.start((
       "sh -c 'for i in $(seq 80); do echo 100; sleep 0.1; done | %s >/dev/null'"):format(callee))
-    local long = "x = 'the line that is edited, longer than a row of the screen, so it goes on in the next, and on'"
+    local long = "x = '" .. ("which wraps, "):rep(5) .. "the line that is edited, longer than a row of the screen, so it goes on in the next, and on'"
     for i = 1, #long, 3 do
       terminal:type(long:sub(i, i + 2))
       terminal:pump(20)
@@ -207,7 +207,7 @@ describe("at a terminal", function()
     local wanted = "> " .. long:sub(1, -3) .. "!" .. long:sub(-2)
     local function is_there(screen)
       local text = screen:tail(4):gsub("%s+$", "")
-      return text:sub(-#wanted - 1) == wanted:sub(1, 100) .. "\n" .. wanted:sub(101)
+      return text:sub(-#wanted - 2) == "\n" .. wanted:sub(1, 100) .. "\n" .. wanted:sub(101)
     end
     for _ = 1, 20 do -- at twenty moments, events coming all the time
       terminal:pump(50)
