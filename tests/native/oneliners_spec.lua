@@ -120,7 +120,9 @@ describe("lp.count", function()
     assert.are.equal(5, items[1].count)
     -- Old kernels give the tracepoints of system calls the registers of user space, which have no kernel stack.
     local has_stack = helper.kernel_version() >= 6000
-    for _, frame in ipairs(has_stack and items[1].key or {}) do assert.is_truthy(frame:find "^[%a_][%w_.]*%+0x%x+$", frame) end
+    for _, frame in ipairs(has_stack and items[1].key or {}) do
+      assert.is_truthy(frame:find "^[%a_][%w_.]*%+0x%x+$", frame)
+    end
     assert.is_truthy(printed(function() count:top(1) end):find "^ +COUNT  STACK\n +5  %S+")
     assert.is_truthy(printed(function() count:watch(0.05, { times = 2 }) end):find "COUNT +PER_SEC  STACK\n +5 +%d+  ")
     assert.are.equal(1, #lp.session())

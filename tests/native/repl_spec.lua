@@ -197,12 +197,13 @@ describe("at a terminal", function()
     terminal:line(('t = lp.trace("uprobe:%s:callee", "arg0")'):format(callee))
     local load = helper.start((
       "sh -c 'for i in $(seq 80); do echo 100; sleep 0.1; done | %s >/dev/null'"):format(callee))
-    local long = "x = '" .. ("which wraps, "):rep(5) .. "the line that is edited, longer than a row of the screen, so it goes on in the next, and on'"
+    local long = "x = '" .. ("which wraps, "):rep(5)
+      .. "the line that is edited, longer than a row of the screen, so it goes on in the next, and on'"
     for i = 1, #long, 3 do
       terminal:type(long:sub(i, i + 2))
       terminal:pump(20)
     end
-    local before = select(2, terminal.raw:gsub("arg0=3", ""))
+    local count_before = select(2, terminal.raw:gsub("arg0=3", ""))
     terminal:type "\27[D\27[D!!\b"
     local wanted = "> " .. long:sub(1, -3) .. "!" .. long:sub(-2)
     local function is_there(screen)
@@ -214,7 +215,7 @@ describe("at a terminal", function()
       helper.sleep(0.03)
       terminal:wait("the edited line", is_there, 5)
     end
-    assert.is_true(select(2, terminal.raw:gsub("arg0=3", "")) > before + 200, "events came while the line was there")
+    assert.is_true(select(2, terminal.raw:gsub("arg0=3", "")) > count_before + 200, "events came while the line was there")
     terminal:type "\rt:detach()\r"
     terminal:pump(500)
     terminal:wait("the prompt", function(screen) return screen:current() == ">" end)
