@@ -215,7 +215,8 @@ describe("at a terminal", function()
       helper.sleep(0.03)
       terminal:wait("the edited line", is_there, 5)
     end
-    assert.is_true(select(2, terminal.raw:gsub("arg0=3", "")) > count_before + 200, "events came while the line was there")
+    assert.is_true(select(2, terminal.raw:gsub("arg0=3", "")) > count_before + 200,
+      "events came while the line was there")
     terminal:type "\rt:detach()\r"
     terminal:pump(500)
     terminal:wait("the prompt", function(screen) return screen:current() == ">" end)
