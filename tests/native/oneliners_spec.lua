@@ -245,7 +245,7 @@ describe("lp.latency", function()
     helper.run("echo | " .. helper.opener .. " /nonexistent 4 500")
     local total = 0
     for _, slot in ipairs(threads:items()[1].slots) do total = total + slot.count end
-    assert.is_true(total >= 2000)
+    assert.is_true(total >= 2000, ("%d calls, %d lost"):format(total, threads:lost()))
     assert.are.equal(threads:total(), total)
     assert.are.equal(0, threads:lost())
     threads:detach()
@@ -294,11 +294,14 @@ describe("on kernel functions", function()
   end)
 
   it("a name that is at several places of a pattern is ambiguous", function()
-    local ok, failure = pcall(lp.trace, "kprobe:vfs_[rl]*", "file")
+    if #lp.probes "kprobe:do_sys_open*" < 2 then return pending "this kernel has only one such function" end
+    -- int flags of the one, struct open_how *how of the other.
+    local ok, failure = pcall(lp.trace, "kprobe:do_sys_open*", "arg2")
     assert.is_false(ok)
-    assert.is_truthy(failure.message:find "ambiguous" or failure.message:find "has no argument 'file'")
-    ok, failure = pcall(lp.trace, "kprobe:vfs_[rw]*", "arg1")
+    assert.is_truthy(failure.message:find("arg2: ambiguous: 'arg2' is not at the same place, or of another type, in "
+      .. "do_sys_open and do_sys_openat2", 1, true), failure.message)
+    ok, failure = pcall(lp.trace, "kprobe:do_sys_open*", "how")
     assert.is_false(ok)
-    assert.is_truthy(failure.message:find "arg1: ambiguous: 'arg1' is not at the same place")
+    assert.is_truthy(failure.message:find("do_sys_open has no argument 'how'", 1, true), failure.message)
   end)
 end)
