@@ -6,6 +6,7 @@ pkg_check_modules(LIBBPF REQUIRED libbpf>=1.1)
 pkg_check_modules(LIBELF REQUIRED libelf)
 pkg_check_modules(ZLIB REQUIRED zlib)
 pkg_check_modules(LIBEDIT REQUIRED libedit)
+pkg_check_modules(LIBMD REQUIRED libmd)
 
 find_program(LUAJIT NAMES luajit REQUIRED)
 find_program(CLANG NAMES clang REQUIRED)
@@ -66,7 +67,8 @@ endif()
 add_library(luaprobe_dependencies INTERFACE)
 prefer_static(bpf libbpf)
 prefer_static(z zlib)
-target_link_libraries(luaprobe_dependencies INTERFACE ${libbpf} ${libelf} ${zlib} ${libedit})
+prefer_static(md libmd)
+target_link_libraries(luaprobe_dependencies INTERFACE ${libbpf} ${libelf} ${zlib} ${libmd} ${libedit})
 
 # All of LuaJIT is kept, also what only the C modules of other packages call.
 add_library(luaprobe_luajit INTERFACE)

@@ -3,7 +3,8 @@
 --   luajit embed.lua OUT.c DIR KIND:NAME=PATH…
 --
 -- KIND `lua` compiles a module to bytecode, with line numbers kept for error messages; `header` turns a C header into
--- a module that returns its declarations as text; `file` takes the bytes as they are. Compiled files go to DIR.
+-- a module that returns its declarations as text; `opcodes` is a module of LuaJIT's own; `file` takes the bytes as they
+-- are. Compiled files go to DIR.
 local output, dir = arg[1], arg[2]
 
 local function read(path)
@@ -43,6 +44,11 @@ end
 function kinds.header(name, path)
   local declarations = ("\n" .. read(path)):gsub("\n#[^\n]*", "\n")
   return compiled(name .. ".luac", bytecode(("return %q"):format(declarations), path))
+end
+
+-- The names of the instructions that bytecode is made of, six characters each: those of the LuaJIT that is built in.
+function kinds.opcodes(name)
+  return compiled(name .. ".luac", bytecode(("return %q"):format(require("jit.vmdef").bcnames), name))
 end
 
 function kinds.file(name, path)

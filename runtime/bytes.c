@@ -110,6 +110,21 @@ int lp_bytes_read_stream(int fd, struct lp_bytes *out)
     return 0;
 }
 
+int lp_bytes_write(int fd, const char *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t written = write(fd, data, size);
+
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return -errno;
+        data += written;
+        size -= (size_t)written;
+    }
+    return 0;
+}
+
 void lp_bytes_free(struct lp_bytes *bytes)
 {
     free((void *)bytes->data);

@@ -16,4 +16,7 @@ extern const struct lp_embedded lp_embedded_files[];
 /* Reads to the end of a file whose size is not known beforehand, as in /proc and tracefs; a NUL follows the bytes. */
 int lp_bytes_read_stream(int fd, struct lp_bytes *out);
 
+/* Writes all of it: 0 or a negative errno. */
+int lp_bytes_write(int fd, const char *data, size_t size);
+
 #endif

@@ -99,7 +99,7 @@ void lp_error_hint(const char *format, ...)
     last.hint = hint_text;
 }
 
-static uint64_t effective_capabilities(void)
+uint64_t lp_machine_capabilities(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2] = {0};
@@ -143,7 +143,7 @@ static bool has(uint64_t capabilities, int bit)
 
 bool lp_error_has_capabilities(void)
 {
-    uint64_t have = effective_capabilities();
+    uint64_t have = lp_machine_capabilities();
 
     return has(have, CAP_BIT_BPF) && has(have, CAP_BIT_PERFMON);
 }
@@ -165,7 +165,7 @@ static void hint_not_admin(void)
 
 void lp_error_hint_permission(void)
 {
-    uint64_t have = effective_capabilities();
+    uint64_t have = lp_machine_capabilities();
     bool bpf = has(have, CAP_BIT_BPF);
     bool perfmon = has(have, CAP_BIT_PERFMON);
 

@@ -14,6 +14,9 @@ int lp_kprobe_explain(const struct lp_probe *probe, int error)
     const char *text = probe->target.text;
     const char *name = probe->target.name;
 
+    /* Linux 5.10 says so to addresses outside of its code. */
+    if (error == -EPERM && name[0] == '\0' && lp_error_has_capabilities())
+        error = -ENOENT;
     switch (error) {
     case -ENODEV:
         lp_error_set(ENODEV, "attach", "%s: this kernel has no kprobes", text);

@@ -36,6 +36,11 @@ static int libbpf_start(struct lp_probe *probe, struct lp_object *object, int i)
         lp_error_hint("name the process: pid = PID; from Linux 5.15 on (cookies) all processes can be traced");
         return -EOPNOTSUPP;
     }
+    if (errno == ESRCH && probe->target.kind == LP_USDT && probe->options.pid <= 0) {
+        lp_error_set(EINVAL, "attach", "%s: the program lacks what USDT probes need", probe->target.text);
+        lp_error_hint("write #include <bpf/usdt.bpf.h> in its source, and BPF_USDT for its function");
+        return -EINVAL;
+    }
     if (errno == EOPNOTSUPP) {
         lp_error_set(EOPNOTSUPP, "attach", "%s: a program of this section cannot be attached by its section alone",
                      probe->target.text);

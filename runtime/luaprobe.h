@@ -18,7 +18,7 @@
 /* ---- versions ------------------------------------------------------------------------------------------------- */
 
 /* Goes up whenever a declaration below changes; cdef.lua refuses a host that was compiled with another number. */
-enum { LP_ABI = 6 };
+enum { LP_ABI = 8 };
 int lp_abi(void);
 const char *lp_version(void);
 const char *lp_version_libbpf(void);
@@ -59,6 +59,72 @@ void lp_bytes_free(struct lp_bytes *bytes);
 bool lp_bytes_embedded(const char *name, struct lp_bytes *out);
 /* The name of the i-th embedded file, or NULL past the last one. */
 const char *lp_bytes_embedded_name(int i);
+
+/* SHA-256, as 64 hexadecimal digits and a NUL. */
+void lp_sha256(const void *data, size_t size, char *out);
+/* Writes a file whole or not at all, with these permissions; with 0 it keeps those of the file that it replaces. */
+int lp_file_replace(const char *path, const void *data, size_t size, uint32_t mode);
+/* A file's permissions, or a negative errno. */
+int lp_file_mode(const char *path);
+
+/* ---- directory: those that are this user's alone -------------------------------------------------------------- */
+
+/* Opens, and makes where it is missing, a directory that nobody else can read or write. Returns its descriptor. */
+int lp_directory_open_private(const char *path);
+void lp_directory_close(int directory);
+/* Makes an empty one below TMPDIR or /tmp, writes its path, and returns its descriptor. */
+int lp_directory_make_temporary(char *path, size_t size);
+/* Removes it with the files in it and in the directories in it, and closes the descriptor. */
+void lp_directory_remove(const char *path, int directory);
+/* Writes a file in it, whole or not at all; `durable`: also if the machine loses power. */
+int lp_directory_write(int directory, const char *name, const void *data, size_t size, bool durable);
+/* Reads a file in it that is this user's own; a negative errno without an error set when there is none. */
+int lp_directory_read(int directory, const char *name, size_t limit, struct lp_bytes *out);
+
+/* ---- compiler ------------------------------------------------------------------------------------------------- */
+
+/*
+ * Runs a program, found on PATH, to its end, with nothing on standard input. `words` ends with NULL. `output` gets what
+ * it printed, the first MiB of it, which lp_bytes_free gives back; `status` its exit status, or 128 + the signal.
+ */
+int lp_process_run(const char *const *words, struct lp_bytes *output, int *status);
+/* Writes an object without its debugging sections; BTF stays. */
+int lp_object_strip(const char *from, const char *to);
+
+/* ---- pack: BPF objects in a script's own text, see runtime/pack.c --------------------------------------------- */
+
+struct lp_pack;
+
+/* What a manifest says of an object. Words in lists are divided by spaces; other bytes than text are written %NN. */
+struct lp_packed {
+    const char *name;
+    const char *arch;     /* "x86_64", "arm64" */
+    const char *source;   /* SHA-256 of the C text, or "-" */
+    const char *flags;    /* what the script added to the compiler's flags, or "-" */
+    const char *sha256;   /* of the object */
+    const char *clang;    /* its version, or "-" */
+    const char *sections; /* its programs' */
+    const char *features; /* what it uses of the kernel: "5.8:ringbuf" */
+    uint32_t size;        /* bytes of the object */
+    uint32_t text_size;   /* bytes of text that these are packed into */
+};
+
+/*
+ * Where in a script's text the packed objects begin: its size when there are none; a negative errno when they are cut
+ * off.
+ */
+int64_t lp_pack_find(const char *script, const char *text, size_t size);
+/* Reads and checks what is packed in a script's text, of which a copy is kept. NULL on failure. */
+struct lp_pack *lp_pack_open(const char *script, const char *text, size_t size);
+void lp_pack_close(struct lp_pack *pack);
+/* How many bytes the script had before it was packed. */
+size_t lp_pack_script_size(const struct lp_pack *pack);
+/* The i-th object's manifest; false past the last one. */
+bool lp_pack_object(const struct lp_pack *pack, uint32_t i, struct lp_packed *out);
+/* Its bytes, which have the size and the hash that its manifest says; lp_bytes_free gives them back. */
+int lp_pack_extract(const struct lp_pack *pack, uint32_t i, struct lp_bytes *out);
+/* An object's bytes as lines of text, deflated and in base64; lp_bytes_free gives them back. */
+int lp_pack_encode(const void *data, size_t size, struct lp_bytes *out);
 
 /* ---- object: a BPF object file -------------------------------------------------------------------------------- */
 
@@ -118,6 +184,8 @@ struct lp_map_change {
 int lp_object_change_map(struct lp_object *object, int i, const struct lp_map_change *change);
 /* Whether lp_object_load shall load the i-th program. */
 int lp_object_autoload(struct lp_object *object, int i, bool on);
+/* Keeps lp_object_load from making the i-th map: no instruction that runs may use it. */
+int lp_object_without_map(struct lp_object *object, int i);
 
 /* What the kernel knows of a loaded program; 0 for what it does not tell. */
 struct lp_program_info {
@@ -242,6 +310,8 @@ int lp_map_describe(int fd, struct lp_map *out, char *name, size_t name_size);
 struct lp_btf *lp_map_btf(int fd);
 int lp_map_pin(int fd, const char *path);
 int lp_map_unpin(const char *path);
+/* Whether a path, or the nearest directory above it that there is, lies in a BPF file system. */
+bool lp_path_is_bpffs(const char *path);
 void lp_fd_close(int fd);
 
 /* What the keys of task, inode and cgroup storage are: descriptors. */
@@ -376,8 +446,8 @@ struct lp_binary;
 struct lp_binary *lp_binary_open(const char *path);
 void lp_binary_close(struct lp_binary *binary);
 /*
- * The offset in the file of the instruction `within` bytes behind a function's start: from .symtab, .dynsym and the debug file of its build-id; "name@VERSION" is one
- * version of it, "name" the default one.
+ * The offset in the file of the instruction `within` bytes behind a function's start: from .symtab, .dynsym and the
+ * debug file of its build-id; "name@VERSION" is one version of it, "name" the default one.
  */
 int lp_binary_resolve(struct lp_binary *binary, const char *symbol, uint64_t within, uint64_t *offset);
 /* Whether an offset in the file is one of instructions: 0, or why not. */
@@ -613,6 +683,69 @@ bool lp_prompt_is_terminal(void);
  */
 int lp_prompt_read(char *out, size_t size, int timeout_ms);
 
+/* ---- inspect: what an object asks of the kernel, without loading it -------------------------------------------- */
+
+struct lp_inspect;
+
+enum { LP_HELPERS = 320 }; /* room in lp_code.helpers; Linux 6.12 has 212 */
+
+enum lp_code_feature {
+    LP_CODE_CALL = 1,    /* functions of the program's own */
+    LP_CODE_KFUNC = 2,   /* functions of the kernel that are no helpers */
+    LP_CODE_JMP32 = 4,   /* jumps by 32 bits (-mcpu=v3) */
+    LP_CODE_LOOP = 8,    /* a jump backwards */
+    LP_CODE_ATOMIC = 16, /* atomic operations besides adding */
+    LP_CODE_V4 = 32      /* -mcpu=v4 */
+};
+
+struct lp_code {
+    const char *section;
+    uint32_t instructions;
+    uint32_t features;   /* LP_CODE_* */
+    uint64_t helpers[5]; /* a bit for each helper by its number */
+};
+
+/* A type, field or enumerator of the kernel that an instruction adapts itself to. */
+struct lp_core {
+    const char *section;
+    const char *access; /* "0:2:1": see bpf_core_relo in <linux/bpf.h> */
+    uint32_t type;
+    uint32_t kind; /* BPF_CORE_* */
+};
+
+/* The object must have been opened by lp_object_open, and stay in memory. NULL on failure. */
+struct lp_inspect *lp_inspect_open(const char *name, const void *data, size_t size);
+void lp_inspect_close(struct lp_inspect *inspect);
+/* The i-th section of instructions; false past the last one. */
+bool lp_inspect_code(const struct lp_inspect *inspect, uint32_t i, struct lp_code *out);
+/* The i-th CO-RE relocation; false past the last one. */
+bool lp_inspect_core(const struct lp_inspect *inspect, const struct lp_btf *btf, uint32_t i, struct lp_core *out);
+/* The i-th symbol that the kernel shall provide; NULL past the last one. */
+const char *lp_inspect_extern(const struct lp_inspect *inspect, uint32_t i);
+/* "perf_event_output"; NULL for a number that the headers of the build do not know. */
+const char *lp_helper_name(uint32_t id);
+
+/* ---- machine: what it grants ---------------------------------------------------------------------------------- */
+
+/* The capabilities in effect, a bit each. */
+uint64_t lp_machine_capabilities(void);
+/* Bytes that may be locked into RAM (ulimit -l); INT64_MAX: any number. */
+int64_t lp_machine_memlock(void);
+/* How many CPUs there can be. */
+int lp_machine_cpus(void);
+/* Whether the kernel has a BPF_MAP_TYPE_* or BPF_PROG_TYPE_*: 1, 0, or a negative errno when it cannot be asked. */
+int lp_machine_map_type(uint32_t type);
+int lp_machine_program_type(uint32_t type);
+bool lp_machine_can_run(const char *path);
+/* The effective uid. */
+uint32_t lp_machine_user(void);
+/* A user's number by name, or a negative errno. */
+int64_t lp_user_find(const char *name);
+/* This user's home directory, as the user database has it. */
+bool lp_user_home(char *path, size_t size);
+/* A control group (v2) by its directory; a negative errno, -ENOTSUP when the directory is none. */
+int lp_cgroup_open(const char *path);
+
 /* ---- text and time -------------------------------------------------------------------------------------------- */
 
 /* The length of a string in a field of `size` bytes that need not end in a NUL. */
@@ -624,6 +757,12 @@ size_t lp_text_escaped_length(const char *text, size_t length);
  * break a line nor drive a terminal. No NUL is added.
  */
 void lp_text_escape(const char *text, size_t length, char *out);
+/*
+ * Writes the text as the inside of a JSON string, in at most 6 * length bytes; returns how many. A byte that is not
+ * part of UTF-8 becomes the character U+EF00 + byte (U+EF80 to U+EFFF), and so does each byte of such a character
+ * itself: so every parser takes it, and the bytes can be had back.
+ */
+size_t lp_json_escape(const char *text, size_t length, char *out);
 /* Nanoseconds of CLOCK_MONOTONIC, which bpf_ktime_get_ns reads too. */
 int64_t lp_time_monotonic(void);
 /* What to add to a monotonic time to get nanoseconds since 1970. */

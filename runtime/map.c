@@ -10,9 +10,11 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "btf.h"
@@ -40,11 +42,6 @@ uint32_t lp_map_cpus(uint32_t type)
 int lp_map_explain(int error)
 {
     switch (error) {
-    case -E2BIG:
-    case -ENOSPC:
-        lp_error_set(-error, "map", "it is full");
-        lp_error_hint("raise max_entries before load, or take entries out in time");
-        break;
     case -ENOTSUPP:
     case -EOPNOTSUPP:
         lp_error_set(EOPNOTSUPP, "map", "this kernel cannot do that with maps of this type");
@@ -71,7 +68,13 @@ int lp_map_lookup(int fd, const void *key, void *value)
 
 int lp_map_update(int fd, const void *key, const void *value, uint64_t flags)
 {
-    return result_of(bpf_map_update_elem(fd, key, value, flags));
+    int error = bpf_map_update_elem(fd, key, value, flags);
+
+    if (error != -E2BIG && error != -ENOSPC)
+        return result_of(error);
+    lp_error_set(-error, "map", "it is full");
+    lp_error_hint("raise max_entries before load, or take entries out in time");
+    return error;
 }
 
 int lp_map_delete(int fd, const void *key)
@@ -91,12 +94,39 @@ int lp_map_open_id(uint32_t id)
     return fd < 0 ? lp_map_explain(fd) : fd;
 }
 
+bool lp_path_is_bpffs(const char *path)
+{
+    char part[4096];
+    struct statfs status;
+    int written = snprintf(part, sizeof(part), "%s", path);
+
+    if (written <= 0 || (size_t)written >= sizeof(part))
+        return false;
+    while (statfs(part, &status) != 0) {
+        char *slash = strrchr(part, '/');
+
+        if (!slash || slash == part)
+            return false;
+        *slash = '\0';
+    }
+    return status.f_type == BPF_FS_MAGIC;
+}
+
+static int refuse_path(const char *path)
+{
+    lp_error_set(EINVAL, "map", "%s is not in a BPF file system", path);
+    lp_error_hint("mostly that is /sys/fs/bpf: sudo mount -t bpf bpf /sys/fs/bpf");
+    return -EINVAL;
+}
+
 int lp_map_open_pinned(const char *path)
 {
     int fd = bpf_obj_get(path);
 
     if (fd >= 0)
         return fd;
+    if (fd != -ENOENT && fd != -EACCES && !lp_path_is_bpffs(path))
+        return refuse_path(path);
     lp_error_set(-fd, "map", "%s: %s", path, fd == -ENOENT ? "nothing is pinned there" : strerror(-fd));
     if (fd == -EPERM || fd == -EACCES)
         lp_error_hint_permission();
@@ -188,5 +218,7 @@ int lp_map_pin(int fd, const char *path)
 
 int lp_map_unpin(const char *path)
 {
+    if (access(path, F_OK) == 0 && !lp_path_is_bpffs(path))
+        return refuse_path(path);
     return unlink(path) == 0 ? 0 : lp_error_set(errno, "map", "%s: %s", path, strerror(errno));
 }

@@ -1,5 +1,6 @@
 /* object_map.c: the maps of an object: what they are, and what can be changed before they are made. */
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <string.h>
@@ -20,24 +21,19 @@ struct bpf_map *lp_object_map_at(const struct lp_object *object, int i)
 }
 
 /*
- * libbpf names the maps of global variables after the object ("opensno.rodata"), and since 1.0 the sections with
- * further dots by their full name (".rodata.str"). What is wanted is the section.
+ * libbpf names the maps of global variables after the object ("opensno.rodata"), whose own name may have dots too, and
+ * since 1.0 the sections with further dots by their full name (".rodata.str"). What is wanted is the section: it is the
+ * name of the value's type.
  */
-static const char *datasec_name(const struct bpf_map *map)
+static const char *datasec_name(const struct lp_object *object, const struct bpf_map *map)
 {
-    static const char *const sections[] = {".rodata", ".data", ".bss", ".kconfig"};
-    const char *name = bpf_map__name(map);
+    const struct btf *btf = bpf_object__btf(object->bpf);
+    const struct btf_type *type = btf ? btf__type_by_id(btf, bpf_map__btf_value_type_id(map)) : NULL;
 
-    for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
-        const char *found = strstr(name, sections[i]);
-
-        if (found)
-            return found;
-    }
-    return NULL;
+    return type ? btf__name_by_offset(btf, type->name_off) : NULL;
 }
 
-static void describe(struct bpf_map *map, struct lp_map *out)
+static void describe(const struct lp_object *object, struct bpf_map *map, struct lp_map *out)
 {
     *out = (struct lp_map){
         .name = bpf_map__name(map),
@@ -52,7 +48,7 @@ static void describe(struct bpf_map *map, struct lp_map *out)
         .pin = bpf_map__pin_path(map),
     };
     if (bpf_map__is_internal(map)) {
-        out->datasec = datasec_name(map);
+        out->datasec = datasec_name(object, map);
         /* libbpf 1.1 declares the map const here, later ones do not; it stays unchanged in all. */
         out->globals = (void *)bpf_map__initial_value(map, &out->globals_size);
     }
@@ -63,7 +59,7 @@ bool lp_object_map(struct lp_object *object, int i, struct lp_map *out)
     struct bpf_map *map = lp_object_map_at(object, i);
 
     if (map)
-        describe(map, out);
+        describe(object, map, out);
     return map != NULL;
 }
 
@@ -73,7 +69,7 @@ bool lp_object_inner_map(struct lp_object *object, int i, struct lp_map *out)
     struct bpf_map *inner = map ? bpf_map__inner_map(map) : NULL;
 
     if (inner)
-        describe(inner, out);
+        describe(object, inner, out);
     return inner != NULL;
 }
 
@@ -103,4 +99,11 @@ int lp_object_change_map(struct lp_object *object, int i, const struct lp_map_ch
     if (error)
         return lp_error_from_libbpf(-error, "open", object->name);
     return 0;
+}
+
+int lp_object_without_map(struct lp_object *object, int i)
+{
+    int error = bpf_map__set_autocreate(lp_object_map_at(object, i), false);
+
+    return error ? lp_error_from_libbpf(-error, "load", object->name) : 0;
 }

@@ -87,6 +87,29 @@ static unsigned long long own_namespace(void)
     return namespace_of("self", &inode) ? inode : 0;
 }
 
+/*
+ * Whether a process is in our own namespace, which anybody may know: it then has one number only, "NSpid:\t4711". For
+ * those with more capabilities than we have, whose namespace itself is not shown.
+ */
+static bool is_in_own_namespace(const char *process)
+{
+    char path[300];
+    char line[256];
+    bool single = false;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%s/status", process);
+    file = fopen(path, "re");
+    if (!file)
+        return errno == ENOENT || errno == ESRCH; /* it has just ended */
+    while (fgets(line, sizeof(line), file)) {
+        if (strncmp(line, "NSpid:\t", 7) == 0)
+            single = strchr(line + 7, '\t') == NULL;
+    }
+    fclose(file);
+    return single;
+}
+
 /* Whether no process is in a namespace, for somebody who sees all. */
 static bool is_deserted(unsigned long long wanted)
 {
@@ -100,7 +123,7 @@ static bool is_deserted(unsigned long long wanted)
         unsigned long long inode;
 
         if (isdigit((unsigned char)entry->d_name[0]))
-            deserted = namespace_of(entry->d_name, &inode) && inode != wanted;
+            deserted = namespace_of(entry->d_name, &inode) ? inode != wanted : is_in_own_namespace(entry->d_name);
     }
     closedir(processes);
     return deserted;

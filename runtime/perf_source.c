@@ -9,18 +9,14 @@
  */
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <linux/perf_event.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "buffer.h"
 #include "error.h"
 #include "flight.h"
-#include "perf_event.h"
+#include "perf_buffer.h"
 #include "source.h"
 
 enum { MOST_BYTES = 64 << 20 };
@@ -48,104 +44,19 @@ static const struct perf_source *perf_const(const struct lp_source *source)
     return (const struct perf_source *)(const void *)source;
 }
 
-/* ---- opening -------------------------------------------------------------------------------------------------- */
-
-static int open_event(uint32_t cpu, size_t watermark, bool overwrite)
-{
-    struct perf_event_attr attr = {
-        .type = PERF_TYPE_SOFTWARE,
-        .config = PERF_COUNT_SW_BPF_OUTPUT,
-        .sample_type = PERF_SAMPLE_RAW,
-        .sample_period = 1,
-        .read_format = PERF_FORMAT_LOST,
-        .watermark = 1,
-        .wakeup_watermark = overwrite ? UINT32_MAX : (uint32_t)watermark,
-        .write_backward = overwrite,
-    };
-    int fd = lp_perf_event_open(&attr, -1, (int)cpu);
-
-    if (fd != -EINVAL)
-        return fd;
-    attr.read_format = 0; /* before Linux 6.0 */
-    return lp_perf_event_open(&attr, -1, (int)cpu);
-}
-
-/*
- * A record of what was lost is written only before the next record that finds room, so the last losses of a run would
- * stay unknown. Since Linux 6.0 the event itself can be asked (PERF_FORMAT_LOST); before, the records must do.
- */
-static uint64_t lost_in(const struct lp_buffer *buffer)
-{
-    struct {
-        uint64_t value;
-        uint64_t lost;
-    } count;
-
-    if (read(buffer->event_fd, &count, sizeof(count)) == (ssize_t)sizeof(count) && count.lost > buffer->lost)
-        return count.lost;
-    return buffer->lost;
-}
-
-/* The control page, the records, and a page of zeros: a string in the last record that has no NUL ends there. */
-static size_t mapped_size(size_t data_size, size_t page_size)
-{
-    return page_size + data_size + page_size;
-}
-
-static void buffer_close(struct lp_buffer *buffer, size_t page_size)
-{
-    if (buffer->control)
-        munmap(buffer->control, mapped_size(buffer->data_size, page_size));
-    if (buffer->event_fd >= 0)
-        close(buffer->event_fd);
-    free(buffer->wrapped);
-}
-
-/* NULL and errno on failure. A mapping that cannot be written is what makes the kernel overwrite. */
-static void *map_pages(int event_fd, size_t data_size, size_t page_size, bool overwrite)
-{
-    size_t size = mapped_size(data_size, page_size);
-    void *pages = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    int protection = overwrite ? PROT_READ : PROT_READ | PROT_WRITE;
-    int error;
-
-    if (pages == MAP_FAILED)
-        return NULL;
-    if (mmap(pages, page_size + data_size, protection, MAP_SHARED | MAP_FIXED, event_fd, 0) != MAP_FAILED)
-        return pages;
-    error = errno;
-    munmap(pages, size);
-    errno = error;
-    return NULL;
-}
-
 /* Opens one CPU's buffer and enters it into the map. A negative errno; ENODEV when the CPU is offline. */
-static int buffer_open(struct perf_source *source, struct lp_buffer *buffer, uint32_t cpu)
+static int open_buffer(struct perf_source *source, struct lp_buffer *buffer, uint32_t cpu)
 {
-    size_t size = source->base.buffer_size;
-    bool overwrite = source->base.options.overwrite;
-    int event_fd = open_event(cpu, size / 4, overwrite);
-    void *pages;
-    int error;
+    int error =
+        lp_perf_buffer_open(buffer, cpu, source->base.buffer_size, source->page_size, source->base.options.overwrite);
 
-    if (event_fd < 0)
-        return event_fd;
-    pages = map_pages(event_fd, size, source->page_size, overwrite);
-    if (!pages) {
-        error = -errno;
-        close(event_fd);
-        return error;
-    }
-    error = lp_buffer_init(buffer, cpu, pages, source->page_size, size);
-    buffer->event_fd = event_fd;
-    if (error == 0 && ioctl(event_fd, PERF_EVENT_IOC_ENABLE, 0) != 0)
-        error = -errno;
-    if (error == 0)
-        error = lp_wait_add(&source->base, event_fd, 0);
-    if (error == 0)
-        error = bpf_map_update_elem(source->map_fd, &cpu, &event_fd, BPF_ANY);
     if (error != 0)
-        buffer_close(buffer, source->page_size);
+        return error;
+    error = lp_wait_add(&source->base, buffer->event_fd, 0);
+    if (error == 0)
+        error = bpf_map_update_elem(source->map_fd, &cpu, &buffer->event_fd, BPF_ANY);
+    if (error != 0)
+        lp_perf_buffer_close(buffer, source->page_size);
     return error;
 }
 
@@ -185,8 +96,8 @@ static void drop(struct perf_source *source, int i)
 {
     struct lp_buffer *buffer = &source->buffers[i];
 
-    source->lost_before[buffer->cpu] += lost_in(buffer);
-    buffer_close(buffer, source->page_size);
+    source->lost_before[buffer->cpu] += lp_perf_buffer_lost(buffer);
+    lp_perf_buffer_close(buffer, source->page_size);
     *buffer = source->buffers[--source->count];
     source->next = 0;
 }
@@ -234,7 +145,7 @@ static uint64_t perf_lost(const struct lp_source *base, int cpu)
     }
     for (int i = 0; i < source->count; i++) {
         if (cpu < 0 || source->buffers[i].cpu == (uint32_t)cpu)
-            sum += lost_in(&source->buffers[i]);
+            sum += lp_perf_buffer_lost(&source->buffers[i]);
     }
     return sum;
 }
@@ -258,7 +169,7 @@ static void perf_cpu_changed(struct lp_source *base, uint32_t cpu, bool online)
     if (!buffers)
         return;
     source->buffers = buffers;
-    if (buffer_open(source, &buffers[source->count], cpu) == 0)
+    if (open_buffer(source, &buffers[source->count], cpu) == 0)
         source->count++;
     source->base.buffers = (uint32_t)source->count;
 }
@@ -281,7 +192,7 @@ static void perf_close(struct lp_source *base)
     struct perf_source *source = perf(base);
 
     for (int i = 0; i < source->count; i++)
-        buffer_close(&source->buffers[i], source->page_size);
+        lp_perf_buffer_close(&source->buffers[i], source->page_size);
     lp_flight_free(source->flight);
     free(source->buffers);
     free(source->lost_before);
@@ -317,7 +228,7 @@ static void explain(int error, size_t bytes)
 static int open_all(struct perf_source *source)
 {
     for (uint32_t cpu = 0; cpu < source->cpus; cpu++) {
-        int error = buffer_open(source, &source->buffers[source->count], cpu);
+        int error = open_buffer(source, &source->buffers[source->count], cpu);
 
         if (error == 0)
             source->count++;

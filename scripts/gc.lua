@@ -3,5 +3,6 @@
 local lp = require "luaprobe"
 
 lp.cli("gc", "Remove the tracefs events of luaprobe processes that are gone, and nobody else's.", { tracing = false })
+  :examples "  gc"
   :parse()
 print(("removed %d events"):format(lp.sweep()))

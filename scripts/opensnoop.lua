@@ -25,7 +25,7 @@ for event in object.maps.events:each() do
     args.extended and ("%08o"):format(tonumber(event.flags)), event.path)
 end
 
--- What is lost is said. An open that has not returned may still be under way, unless the kernel says that it missed some.
+-- What is lost is said. An open that has not returned is still under way, unless the kernel may have missed some.
 object:detach()
 local data, may_have_missed = object.data, false
 for _, probe in ipairs(probes) do

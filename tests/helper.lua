@@ -214,6 +214,22 @@ function M.check_leaks(before_each, after_each)
   after_each(function() M.assert_nothing_left(before) end)
 end
 
+function M.has_program(name)
+  return os.execute(("command -v %s >/dev/null 2>&1"):format(name)) == 0
+end
+
+--- Lets python3 judge: feeds it text as standard input.
+-- @treturn string what it printed; its exit status must be 0
+function M.python(code, input)
+  local directory, remove = M.temporary_directory()
+  M.write(directory .. "/input", input)
+  M.write(directory .. "/code.py", code)
+  local out, err, status = M.run(("python3 %s/code.py <%s/input"):format(directory, directory))
+  remove()
+  if status ~= 0 then error("python3: " .. err, 2) end
+  return out
+end
+
 --- Opens a fixture.
 function M.open(name, opts)
   return require "luaprobe".open(M.fixtures .. name .. ".bpf.o", opts)

@@ -17,10 +17,19 @@ struct filter {
     __u32 pid;
     __u32 tid;
     __u32 uid;
+    _Bool cgroup; /* whether the task must be in the control group of lp_filter_cgroup, or in one below it */
     char comm[LP_COMM_SIZE];
 };
 
 const volatile struct filter filter = {.uid = LP_ANY_UID};
+
+/* Made only when it is used, and filled by luaprobe after the load. */
+struct {
+    __uint(type, BPF_MAP_TYPE_CGROUP_ARRAY);
+    __uint(max_entries, 1);
+    __uint(key_size, sizeof(__u32));
+    __uint(value_size, sizeof(__u32));
+} lp_filter_cgroup SEC(".maps");
 
 static __always_inline _Bool lp_comm_matches(void)
 {
@@ -40,13 +49,13 @@ static __always_inline _Bool lp_comm_matches(void)
 /* Whether the current thread is one that the user asked for. */
 static __always_inline _Bool lp_filter_matches(void)
 {
-    __u64 id = bpf_get_current_pid_tgid();
-
-    if (filter.pid && filter.pid != id >> 32)
+    if (filter.pid && filter.pid != bpf_get_current_pid_tgid() >> 32)
         return 0;
-    if (filter.tid && filter.tid != (__u32)id)
+    if (filter.tid && filter.tid != (__u32)bpf_get_current_pid_tgid())
         return 0;
     if (filter.uid != LP_ANY_UID && filter.uid != (__u32)bpf_get_current_uid_gid())
+        return 0;
+    if (filter.cgroup && bpf_current_task_under_cgroup(&lp_filter_cgroup, 0) != 1)
         return 0;
     return !filter.comm[0] || lp_comm_matches();
 }

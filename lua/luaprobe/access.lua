@@ -40,7 +40,8 @@ local function key_codec(map, info)
 end
 
 local function value_codec(map, info)
-  if map.kind_of.holds_maps then return require("luaprobe.nested").codec(map) end
+  if map.kind_of.holds_maps then return require("luaprobe.nested").codec() end
+  if map.kind == "prog_array" then return require("luaprobe.nested").program_codec() end
   return codec_of(map, "value", map.value_type, info.value_type, info.value_size)
 end
 

@@ -45,7 +45,7 @@ function M.read(bytes, field)
   if type(number) == "cdata" then
     if field.signed then
       local unused = 64 - field.bit_size
-      number = bit.arshift(bit.lshift(0LL + number, unused), unused)
+      number = bit.arshift(ffi.cast("int64_t", bit.lshift(number, unused)), unused)
     end
     return value.integer(number)
   end

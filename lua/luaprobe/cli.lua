@@ -4,6 +4,8 @@
 -- @module luaprobe.cli
 local argparse = require "argparse"
 local accounts = require "luaprobe.accounts"
+local C = require "luaprobe.cdef"
+local columns = require "luaprobe.columns"
 local err = require "luaprobe.error"
 local limits = require "luaprobe.limits"
 local options = require "luaprobe.options"
@@ -56,6 +58,18 @@ local function comm(text)
   return nil, ("a process name has 1 to %d characters, '%s' has %d"):format(COMM_LENGTH, text, #text)
 end
 
+local function user(text)
+  if text:find "^%d+$" then return whole_number(text) end
+  local number = tonumber(C.lp_user_find(text))
+  if number >= 0 then return number end
+  return nil, ("there is no user '%s'"):format(text)
+end
+
+local function control_group(text)
+  local descriptor, reason = require("luaprobe.cgroup").open(text)
+  return descriptor, reason
+end
+
 local MECHANISMS = { auto = true, link = true, perf = true, legacy = true, multi = true }
 
 local function mechanism(text)
@@ -73,10 +87,16 @@ end
 local function add_standard_options(parser)
   parser:option("-p --pid", "Only this process."):argname "PID":convert(process_id)
   parser:option("-t --tid", "Only this thread."):argname "TID":convert(process_id)
-  parser:option("-u --uid", "Only processes of this user."):argname "UID":convert(whole_number)
+  parser:option("-u --uid", "Only processes of this user, by name or number."):argname "USER":convert(user)
   parser:option("-c --comm", "Only processes of this name."):argname "COMM":convert(comm)
+  parser:option("--cgroup", "Only processes in this control group or one below it, by its directory or its name "
+    .. "(system.slice/nginx.service)."):argname "PATH":convert(control_group)
   parser:option("-d --duration", "End after so many seconds."):argname "SECONDS":convert(seconds)
+  parser:option("-i --interval", "Show sums every so many seconds, in tools that sum up."):argname "SECONDS"
+    :convert(seconds)
   parser:flag("-T --timestamp", "Show when it happened.")
+  parser:flag("--json", "Print one JSON object a line: numbers as numbers, 64-bit ones that a double does not hold as "
+    .. "strings.")
   parser:option("--attach", "Attach by this mechanism: auto, link, perf, legacy or multi."):argname "MECHANISM"
     :convert(mechanism)
   parser:option("--buffer", "Send events through this kind of buffer: ring or perf."):argname "KIND":convert(buffer)
@@ -117,18 +137,38 @@ function Cli:examples(text)
   return self
 end
 
+-- While the manual is made, parsing a command line ends the script: see M.describe.
+local describing = false
+
+--- The tool that a script is, without running it further than to its command line: for the manual and the completions,
+-- which the build makes of it.
+-- @tparam function run the script
+-- @treturn table the argparse parser
+function M.describe(run)
+  describing = true
+  local _, tool = pcall(run)
+  describing = false
+  return getmetatable(tool) == Cli and tool.parser or error(tool, 0)
+end
+
 --- Parses the command line and applies what concerns the whole run (-d).
 -- @tparam[opt] {string,…} words the arguments; the script's own when missing
 -- @treturn table values by name, `filter` among them: what bpf/include/filter.bpf.h takes
 -- @raise a usage error, which the host prints before it exits 2
 function Cli:parse(words)
+  if describing then error(self, 0) end
   local args = self.parser:parse(words or _G.arg)
   args.filter = { pid = args.pid, tid = args.tid, uid = args.uid, comm = args.comm }
+  if args.cgroup then
+    args.filter.cgroup = true
+    require("luaprobe.cgroup").set(args.cgroup)
+  end
+  if args.json and self.tracing then columns.set_json() end
   if args.duration then limits.set_duration(args.duration) end
   if args.attach then options.set_default_mechanism(args.attach) end
   if args.buffer then require("luaprobe.event_map").set_default_kind(args.buffer) end
   for _, what in ipairs { "stats", "strict", "json" } do
-    if args[what] then accounts.want(what) end
+    if args[what] and self.tracing then accounts.want(what) end
   end
   return args
 end
@@ -149,8 +189,9 @@ function M.new(name, description, opts)
     io.stdout:write(parser:get_help(), "\n")
     os.exit(0, true)
   end)
-  if not opts or opts.tracing ~= false then add_standard_options(parser) end
-  return setmetatable({ parser = parser }, Cli)
+  local tracing = not opts or opts.tracing ~= false
+  if tracing then add_standard_options(parser) end
+  return setmetatable({ parser = parser, tracing = tracing }, Cli)
 end
 
 return M

@@ -99,15 +99,30 @@ end
 
 -- ---- FFI types that a user gave ------------------------------------------------------------------------------------
 
--- FFI cuts numbers that do not fit; what was written must be what was meant.
-local function check_kept(stored, given, what)
-  if type(given) == "table" then
-    for name, each in pairs(given) do
-      local index = type(name) == "number" and name - 1 or name
-      check_kept(stored[index], each, ("%s.%s"):format(what, tostring(name)))
+local check_kept
+
+local function check_member(stored, given, name, what)
+  local path = ("%s.%s"):format(what, tostring(name))
+  local ok, kept = pcall(function() return stored[type(name) == "number" and name - 1 or name] end)
+  if not ok or kept == nil then misfit(path, ": there is no such member") end
+  check_kept(kept, given, path)
+end
+
+-- FFI cuts numbers and strings that do not fit; what was written must be what was meant.
+function check_kept(stored, given, what)
+  local kind = type(given)
+  if kind == "table" then
+    for name, each in pairs(given) do check_member(stored, each, name, what) end
+  elseif kind == "string" then
+    local size = ffi.sizeof(stored)
+    if #given > size or ffi.string(stored, #given) ~= given then misfit(what, ": does not fit") end
+  elseif kind == "boolean" then
+    if type(stored) ~= "boolean" then misfit(what, ": is a boolean, not a number") end
+  elseif kind == "number" or tonumber(given) then
+    local number = tonumber(stored)
+    if not number or value.key(stored) ~= value.key(given) then
+      misfit(what, (": %s does not fit"):format(value.digits(given)))
     end
-  elseif type(given) == "number" and tonumber(stored) ~= given then
-    misfit(what, (": %s does not fit"):format(given))
   end
 end
 
@@ -188,8 +203,13 @@ function M.prefix(size)
   end
   local function encode(address, new, what)
     if type(new) ~= "string" then misfit(what, (" is a %s, not a string like 10.0.0.0/8"):format(type(new))) end
+    if #new > 64 or new:find "%z" then misfit(what, " is too long, or holds a NUL character") end
     address = ffi.cast(byte_pointer, address)
-    if C.lp_prefix_parse(new, address + 4, size - 4, bits) ~= 0 then err.raise(err.last()) end
+    if C.lp_prefix_parse(new, address + 4, size - 4, bits) ~= 0 then
+      local failure = err.last()
+      failure.message = ("%s: %s"):format(what, failure.message)
+      err.raise(failure)
+    end
     ffi.cast("uint32_t *", address)[0] = bits[0]
   end
   return { view = read, copy = read, encode = encode, size = size, name = size == 8 and "IPv4/N" or "IPv6/N" }

@@ -29,13 +29,21 @@ local function compile(formats, positions, count)
   return assert(loadstring(source, "=luaprobe.columns"))(string.format, io.stdout, text.of)
 end
 
+local as_json = false
+
+--- Makes the rows of all columns objects of JSON from now on, without a header (--json).
+function M.set_json()
+  as_json = true
+end
+
 --- Prints the header, and makes what prints the rows.
 --
 --     local out = lp.columns{ "PID:-7", "COMM:-16", "FD:>3", args.extended and "FLAGS:-8", "PATH" }
 --     out:row(event.pid, event.comm, event.fd, event.flags, event.path)
 --
 -- A column that is false is left out, and so is its value. Values are shown by luaprobe.text.of. What is longer than
--- its column moves the rest of the line instead of being cut.
+-- its column moves the rest of the line instead of being cut. With --json there is no header, and each row is an object
+-- with the titles in lower case as keys: see luaprobe.json.
 -- @tparam {string|false,…} specs
 -- @treturn table `row(value, …)`
 function M.new(specs)
@@ -47,6 +55,7 @@ function M.new(specs)
     end
   end
   if #titles == 0 then err.misuse("lp.columns takes a list of at least one column") end
+  if as_json then return { row = require("luaprobe.json").row(titles, positions, count) } end
   io.stdout:write(table.concat(formats, " "):format(unpack(titles)), "\n")
   return { row = compile(formats, positions, count) }
 end

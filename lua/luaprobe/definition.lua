@@ -1,5 +1,7 @@
 --- A type's definition as C writes it, with the offset of each member in bytes.
 -- @module luaprobe.definition
+local value = require "luaprobe.value"
+
 local M = {}
 
 local INDENT = "    "
@@ -34,8 +36,7 @@ local function add_enumerators(lines, type)
     return one < other
   end)
   for _, name in ipairs(names) do
-    local digits = tostring(type.values[name]):gsub("U?LL$", "")
-    lines[#lines + 1] = ("%s%s = %s,"):format(INDENT, name, digits)
+    lines[#lines + 1] = ("%s%s = %s,"):format(INDENT, name, value.digits(type.values[name]))
   end
 end
 

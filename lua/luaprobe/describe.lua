@@ -54,10 +54,13 @@ function M.program(program)
   return table.concat(parts, ", ")
 end
 
-local function add_variables(lines, object, read_only, what)
+local function sort_of(datasec)
+  return datasec:find "^%.rodata" and "constant" or datasec == ".kconfig" and "option" or "variable"
+end
+
+local function add_variables(lines, object, what)
   for _, map in ipairs(object.maps) do
-    local section = map.datasec and (map.datasec:find "^%.rodata" ~= nil) == read_only
-      and object.types:find("datasec " .. map.datasec)
+    local section = map.datasec and sort_of(map.datasec) == what and object.types:find("datasec " .. map.datasec)
     for _, member in ipairs(section and section.members or {}) do
       lines[#lines + 1] = ("  %s %s"):format(what, object.types:declaration(member.type_id, member.name))
     end
@@ -78,8 +81,7 @@ function M.object(object)
   for _, map in ipairs(object.maps) do
     if not map.datasec and not is_half(object, map) then lines[#lines + 1] = "  " .. M.map(map) end
   end
-  add_variables(lines, object, true, "constant")
-  add_variables(lines, object, false, "variable")
+  for _, sort in ipairs { "constant", "option", "variable" } do add_variables(lines, object, sort) end
   for _, probe in ipairs(object.probes) do lines[#lines + 1] = "  " .. tostring(probe) end
   return table.concat(lines, "\n")
 end

@@ -7,7 +7,7 @@ local C = require "luaprobe.cdef"
 local access = require "luaprobe.access"
 local err = require "luaprobe.error"
 
-local ENOENT, EEXIST = -2, -17
+local ENOENT, E2BIG, EEXIST = -2, -7, -17
 local ANY, NOEXIST, EXIST = 0, 1, 2 -- BPF_*
 
 local Entries = {}
@@ -64,12 +64,15 @@ local function out_of_range(self, key)
     self.name, tostring(key), self.max_entries - 1) }
 end
 
+local function not_updated(self, key, code)
+  if self.kind_of.is_array and code == E2BIG then out_of_range(self, key) end
+  failed(self)
+end
+
 --- Writes an entry, a new one or in place of what is there.
 function Entries:set(key, new)
   local code = update(self, key, new, ANY)
-  if code == 0 then return end
-  if self.kind_of.is_array and type(key) == "number" and key >= self.max_entries then out_of_range(self, key) end
-  failed(self)
+  if code ~= 0 then not_updated(self, key, code) end
 end
 
 local CONDITIONS = { absent = NOEXIST, present = EXIST }
@@ -82,7 +85,7 @@ function Entries:update_if(condition, key, new)
   local code = update(self, key, new, flags)
   if code == 0 then return true end
   if code == ENOENT or code == EEXIST then return false end
-  failed(self)
+  not_updated(self, key, code)
 end
 
 --- Removes an entry.
@@ -194,7 +197,7 @@ end
 
 --- Removes all entries; sets those of an array to zeros.
 function Entries:clear()
-  if self.kind_of.is_array then return zero_all(self) end
+  if self.kind_of.is_zeroed then return zero_all(self) end
   local a = self.access or open(self)
   local walk = open_walk(self, false)
   local batch = walk.batch
@@ -212,9 +215,13 @@ end
 local function measure(by)
   if type(by) == "function" then return by end
   return function(_, entry)
-    if by ~= nil then entry = entry.sum and entry:sum(by) or entry[by]
-    elseif type(entry) == "table" then entry = entry:sum() end
-    return tonumber(entry)
+    if type(entry) == "table" then
+      entry = entry:sum(by) -- of all CPUs
+    elseif by ~= nil then
+      local ok, field = pcall(function() return entry[by] end)
+      entry = ok and field or nil
+    end
+    return entry ~= nil and tonumber(entry) or nil
   end
 end
 
@@ -225,6 +232,9 @@ end
 -- @treturn {{key=,value=},…} copies
 function Entries:top(n, by)
   n = n or 10
+  if type(n) ~= "number" or n ~= n or n < 1 or n % 1 ~= 0 then
+    err.misuse("map %s: top takes how many, a whole number from 1 on", self.name)
+  end
   local rank, list = measure(by), {}
   local a = self.access or open(self)
   local walk = open_walk(self, false)

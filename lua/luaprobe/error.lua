@@ -32,9 +32,10 @@ local function caller()
 end
 
 --- Raises a structured error.
--- @tparam table fields `{code = "ENOENT", stage = "attach", message = "…", hint = "…"}`; hint and code may be missing
+-- @tparam table fields `{code = "ENOENT", stage = "attach", message = "…", hint = "…"}`; hint and code may be missing;
+--   `where = false` when the message says the place itself
 function M.raise(fields)
-  fields.where = fields.where or caller()
+  if fields.where == nil then fields.where = caller() end
   error(setmetatable(fields, Error), 0)
 end
 
@@ -64,6 +65,11 @@ end
 function M.misuse(format, ...)
   local where = caller()
   error((where and where .. ": " or "") .. format:format(...), 0)
+end
+
+--- Whether a value is a text that C can take for a path: without a NUL, and no longer than the kernel's PATH_MAX.
+function M.is_path(value)
+  return type(value) == "string" and value ~= "" and #value < 4096 and not value:find "%z"
 end
 
 --- Whether a caught value is a structured error.

@@ -1,24 +1,40 @@
 --- Finding files: objects by name, and the script that is running.
 --
--- A name is looked for beside the script, in the directories of LUAPROBE_PATH, and inside the binary; never in the
--- current directory, since these scripts run as root wherever the user happens to stand.
+-- A name is looked for among what is packed in the script, beside it, in the directories of LUAPROBE_PATH, and inside
+-- the binary; never in the current directory, since these scripts run as root wherever the user happens to stand.
 -- @module luaprobe.find
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 
-local M = {}
+local M = {
+  OBJECT_LIMIT = 64 * 1024 * 1024, -- bytes; no BPF object comes near
+  SCRIPT_LIMIT = 16 * 1024 * 1024,
+}
 
-local OBJECT_LIMIT = 64 * 1024 * 1024 -- bytes; no BPF object comes near
-local SCRIPT_LIMIT = 16 * 1024 * 1024
 
 -- The directory of the running script, with its slash; nil for code from the command line or standard input.
 local script_directory
 
---- Tells where the running script lies.
+-- What is packed in the running script, or nil.
+local pack
+
+--- Tells which script runs.
 -- @tparam string|nil path its path
-function M.set_script(path)
+-- @tparam[opt] string name what messages call it
+-- @tparam[opt] string text
+-- @raise error of stage "read" when objects are packed in it that are damaged
+function M.set_script(path, name, text)
   script_directory = path and (path:match "^(.*/)" or "./")
+  pack = nil
+  -- Most scripts have nothing to do with packing: they do not pay for it.
+  if not text or not (text:find("luaprobe-pack", 1, true) or text:find("compile", 1, true)
+    or text:find("--[=", -24, true)) then
+    return
+  end
+  local packed = require "luaprobe.packed"
+  packed.set_main(name, path, text)
+  pack = packed.main()
 end
 
 local function read(path, limit)
@@ -62,33 +78,89 @@ end
 -- @raise error of stage "read"
 function M.object(what)
   if what == "" or what:find "%c" then err.misuse("an object's name or path is text, not %q", what) end
-  if what:find("/", 1, true) then return what, read(what, OBJECT_LIMIT) end
+  if what:find("/", 1, true) then return what, read(what, M.OBJECT_LIMIT) end
+  local found = pack and pack:object(what)
+  if found then return found.name .. ".bpf.o", found.bytes end
   local file = what:find "%.o$" and what or what .. ".bpf.o"
   local path = object_on_disk(file)
-  if path then return path, read(path, OBJECT_LIMIT) end
+  if path then return path, read(path, M.OBJECT_LIMIT) end
   local bytes = embedded(file)
   if bytes then return file, bytes end
   err.raise { code = "ENOENT", stage = "read", message = ("there is no BPF object '%s'"):format(what),
-    hint = ("a name is looked for as %s beside the script, on LUAPROBE_PATH and inside luaprobe; "
+    hint = ("a name is looked for as %s in the script, beside it, on LUAPROBE_PATH and inside luaprobe; "
       .. "give a path with a slash for a file elsewhere: ./%s"):format(file, file) }
+end
+
+-- A script that a shell gives as a pipe that it holds open: luaprobe <(generate). Opening any other FIFO would wait for
+-- somebody who writes to it.
+local function is_shells_pipe(path)
+  return path:find "^/dev/fd/%d+$" or path:find "^/proc/self/fd/%d+$"
+end
+
+local function read_pipe(path, limit)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read(limit + 1) or ""
+  file:close()
+  if #text <= limit then return text end
+  err.raise { code = "EFBIG", stage = "read",
+    message = ("%s: has more than the %d bytes that a script may have"):format(path, limit) }
+end
+
+local function read_file_or_pipe(path, limit)
+  local ok, text = pcall(read, path, limit)
+  if ok then return text end
+  if is_shells_pipe(path) and err.is(text) and text.message:find("is a FIFO", 1, true) then
+    return read_pipe(path, limit)
+  end
+  error(text, 0)
 end
 
 --- Finds a script.
 -- @tparam string what the name of a built-in one ("opensnoop"), or a path
+-- @tparam[opt] number limit how many bytes it may have
 -- @treturn string its text
 -- @treturn string what messages call it
 -- @treturn string|nil its path, nil for a built-in one
 -- @raise error of stage "read"
-function M.script(what)
+function M.script(what, limit)
   local builtin = not what:find("/", 1, true) and embedded("scripts/" .. what .. ".lua")
   if builtin then return ffi.string(builtin.data, builtin.size), what .. ".lua" end
-  local ok, text = pcall(read, what, SCRIPT_LIMIT)
+  local ok, text = pcall(read_file_or_pipe, what, limit or M.SCRIPT_LIMIT)
   if ok then return text, what, what end
   if err.is(text) and text.code == "ENOENT" then
     text.where, text.message = nil, ("there is no script '%s'"):format(what)
     text.hint = "it is neither a file nor one of the built-in scripts: " .. table.concat(M.builtin_scripts(), ", ")
   end
   error(text, 0)
+end
+
+--- A script's text: as script finds it, or "-" for standard input.
+-- @treturn string its text
+-- @treturn string what messages call it
+-- @treturn string|nil its path
+-- @raise error of stage "read"
+function M.read_script(what, limit)
+  if what ~= "-" then return M.script(what, limit) end
+  local text, reason = io.stdin:read(M.SCRIPT_LIMIT + 1)
+  if text and #text > M.SCRIPT_LIMIT then
+    err.raise { code = "EFBIG", stage = "read",
+      message = ("standard input has more than the %d bytes that a script may have"):format(M.SCRIPT_LIMIT) }
+  end
+  if not text and not reason then text = "" end -- empty
+  if not text then
+    err.raise { code = "EBADF", stage = "read",
+      message = "standard input cannot be read: " .. (reason or "it is closed") }
+  end
+  return text, "stdin"
+end
+
+--- Where an object of a name lies on disk or inside the binary, with the C text it was made from, for packing.
+-- @tparam string name "opensnoop"
+-- @treturn table `path` and `source_path` beside the script or on LUAPROBE_PATH, `bytes` inside the binary; each nil
+--   when there is none
+function M.places(name)
+  return { path = object_on_disk(name .. ".bpf.o"), source_path = object_on_disk(name .. ".bpf.c"),
+    bytes = embedded(name .. ".bpf.o") }
 end
 
 --- The names of the built-in scripts, sorted.

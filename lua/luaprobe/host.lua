@@ -15,32 +15,6 @@ local stdout, stderr = io.stdout, io.stderr
 
 local DONE, FAILED, WRONG_USAGE, LOST = 0, 1, 2, 3 -- exit codes
 
-local HELP = [=[
-Usage: luaprobe [OPTIONS] SCRIPT [ARG...]
-       luaprobe [OPTIONS] -e CODE [SCRIPT [ARG...]]
-       luaprobe [OPTIONS] [-i SCRIPT [ARG...]]
-
-Runs a Lua script that traces this machine by way of precompiled BPF programs; without one it is a prompt, at which
-help() tells what there is.
-
-SCRIPT is a file, the name of a built-in script, or - for standard input.
-
-Options:
-  -e CODE        run CODE before SCRIPT; may be given more than once
-  -i             go on at the prompt, where what CODE and SCRIPT left is at hand
-  --btf FILE     take the kernel's types from FILE, where the kernel ships none (or LUAPROBE_BTF=FILE)
-  -v             show what libbpf does, and what checking the programs took, on standard error
-  --traceback    with an error, show the Lua traceback and the verifier's whole log
-  -h, --help     show this
-  --version      show the versions of luaprobe, LuaJIT, libbpf and the kernel
-
-Built-in scripts (each explains itself with --help):
-  %s
-
-Exit status: 0 done, 1 the script or the kernel failed, 2 wrong usage, 3 something was lost or missed and the script
-was run with --strict.
-]=]
-
 local function version()
   return ("luaprobe %s (%s, libbpf %s, Linux %s)"):format(ffi.string(C.lp_version()), jit.version,
     (ffi.string(C.lp_version_libbpf()):gsub("^v", "")), ffi.string(C.lp_version_kernel()))
@@ -55,7 +29,7 @@ local FLAGS = {
   ["-i"] = function(plan) plan.interactive = true end,
   ["-v"] = function(plan) plan.verbose = true end,
   ["--traceback"] = function(plan) plan.traceback = true end,
-  ["-h"] = function(plan) plan.show = HELP:format(table.concat(find.builtin_scripts(), "\n  ")) end,
+  ["-h"] = function(plan) plan.show = require("luaprobe.usage").help() end,
   ["--version"] = function(plan) plan.show = version() .. "\n" end,
 }
 FLAGS["--help"] = FLAGS["-h"]
@@ -89,16 +63,6 @@ local function set_arg(words, script)
   local arg = {}
   for i = 0, #words do arg[i - script] = words[i] end
   _G.arg = arg
-end
-
-local function read_script(what)
-  if what ~= "-" then return find.script(what) end
-  local text, reason = io.stdin:read "*a"
-  if not text then
-    err.raise { code = "EBADF", stage = "read",
-      message = "standard input cannot be read: " .. (reason or "it is closed") }
-  end
-  return text, "stdin"
 end
 
 -- The text as a function; an error of syntax is told as FILE:LINE: what.
@@ -139,8 +103,8 @@ end
 
 -- Before the prompt a failure is told, not final.
 local function run_script(plan, words)
-  local text, name, path = read_script(words[plan.script])
-  find.set_script(path)
+  local text, name, path = find.read_script(words[plan.script])
+  find.set_script(path, name, text)
   if not plan.interactive then return compile(text, name)(unpack(_G.arg)) end
   local ok, failure = pcall(run_for_prompt, text, name, unpack(_G.arg))
   if ok or cli.is_usage(failure) then return ok or error(failure, 0) end

@@ -192,16 +192,25 @@ end
 -- Adds those that match by another name and are not there yet.
 local function add_aliases(found, text, pattern, module)
   local have, traced = set_of(found), nil
-  for _, symbol in ipairs(M.find(pattern, module)) do
-    local others = have[symbol.name] and {} or symbol.address ~= 0 and other_names(symbol.address, symbol.name) or {}
-    local known, is_traced = false, false
-    if #others > 0 and not traced then traced = set_of(match_filter_functions(text, "*")) end
-    for _, other in ipairs(others) do
+  local symbols = open()
+  local function is_missing(name)
+    local known, is_traced = have[name] or is_fragment(name), false
+    if known then return false end
+    traced = traced or set_of(match_filter_functions(text, "*"))
+    for _, other in ipairs(other_names(raw_symbol.address, name)) do
       known, is_traced = known or have[other], is_traced or traced[other]
     end
-    if is_traced and not known and not is_fragment(symbol.name) then
-      found[#found + 1] = symbol.name
-      have[symbol.name] = true
+    return is_traced and not known
+  end
+  position[0] = 0
+  while C.lp_kallsyms_next(symbols, pattern, module, position, raw_symbol) do
+    -- There are 100,000 symbols, and few have several names: only those become strings.
+    if raw_symbol.address ~= 0 and C.lp_kallsyms_alias(symbols, raw_symbol.address, 1) ~= nil then
+      local name = ffi.string(raw_symbol.name)
+      if is_missing(name) then
+        found[#found + 1] = name
+        have[name] = true
+      end
     end
   end
 end

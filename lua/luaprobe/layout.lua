@@ -12,7 +12,7 @@ local M = {}
 
 local byte_pointer = ffi.typeof "uint8_t *"
 local serial = 0 -- makes the tags unique
-local tags = {} -- of structs that were declared, by their text: the same struct of two objects is one FFI type
+local tags = {} -- of structs that were declared, by their signature: the same struct of two objects is one FFI type
 
 --- Descriptions of structs and unions by the tag under which FFI knows them.
 M.described = {}
@@ -47,12 +47,13 @@ local function is_last(parent, member)
   return parent.kind == "struct" and parent.members[#parent.members] == member
 end
 
--- What FFI cannot declare in its place: bit-fields, and arrays of no length before the end. The type's metatable reads
--- them.
+-- What FFI cannot declare in its place: bit-fields, and arrays of no length that are not at the very end (padding may
+-- come behind). The type's metatable reads them.
 local function is_beyond_ffi(types, parent, member, is_inner)
   if member.bit_size then return true end
   local type = types:get(member.type_id)
-  return type.kind == "array" and type.count == 0 and (is_inner or not is_last(parent, member))
+  if type.kind ~= "array" or type.count > 0 then return false end
+  return is_inner or not is_last(parent, member) or member.bit_offset ~= parent.size * 8
 end
 
 -- What has no name is reached by the names in it.
@@ -99,7 +100,7 @@ local function fields_beyond_ffi(types, type)
     if field.bit_size then
       found = found or {}
       found[name] = { bit_offset = field.bit_offset, bit_size = field.bit_size, signed = of.signed, bool = of.bool }
-    elseif of.kind == "array" and of.count == 0 and (field.inner or not is_last(type, field)) then
+    elseif is_beyond_ffi(types, type, field, field.inner) then
       found = found or {}
       found[name] = { offset = field.offset, pointer = M.typeof(types, of.of, "*") }
     end
@@ -129,13 +130,17 @@ local function accessors(tag, fields)
   local function newindex(self, name, number)
     local field = fields[name] or no_member(tag, name)
     if field.pointer then err.misuse("%s of %s is an array: assign its elements", name, tag) end
-    bitfield.write(ffi.cast(byte_pointer, self), field, field.bool and (number and 1 or 0) or number)
+    bitfield.write(ffi.cast(byte_pointer, self), field, field.bool and (number and number ~= 0 and 1 or 0) or number)
   end
   return index, newindex
 end
 
 -- FFI's layout must be BTF's to the byte, or reading would lie.
 local function check_layout(types, type, ctype, beyond)
+  if ffi.sizeof(ctype) ~= type.size then
+    err.raise { code = "ENOTSUP", stage = "types",
+      message = ("%s %s cannot be laid out as the object has it"):format(type.kind, type.name) }
+  end
   for name, field in pairs(types:fields(type)) do
     if not (beyond and beyond[name]) and ffi.offsetof(ctype, name) ~= field.offset then
       err.raise { code = "ENOTSUP", stage = "types",
@@ -153,22 +158,38 @@ local function new_tag(type)
   return tag
 end
 
--- What makes two structs of two objects the same FFI type.
-local function identity(type, text, beyond)
+-- The enumerators of an enumeration, as text.
+local function enumerators(type)
   local parts = {}
-  for name, field in pairs(beyond or {}) do
-    parts[#parts + 1] = ("%s %s %s %s %s"):format(name, field.bit_offset or field.offset, tostring(field.bit_size),
-      tostring(field.signed), tostring(field.pointer or field.bool))
-  end
+  for name, number in pairs(type.values) do parts[#parts + 1] = name .. "=" .. tostring(number) end
   table.sort(parts)
-  return ("%s %s %s; %s"):format(type.kind, type.name, text, table.concat(parts, "; "))
+  return table.concat(parts, ",")
+end
+
+--- All that is known of a type, as text: two types are the same if and only if theirs are. What a pointer points at
+-- counts by its name.
+-- @param types a luaprobe.types
+-- @tparam number id
+function M.signature(types, id)
+  local type = types:get(id)
+  if type.signature then return type.signature end
+  local parts = { type.kind, type.name, type.size, tostring(type.signed), tostring(type.bool), tostring(type.char) }
+  if type.values then parts[#parts + 1] = enumerators(type) end
+  if type.kind == "array" then parts[#parts + 1] = ("[%d] %s"):format(type.count, M.signature(types, type.of)) end
+  if type.kind == "ptr" then parts[#parts + 1] = types:declaration(id) end
+  for _, member in ipairs(type.members or {}) do
+    parts[#parts + 1] = ("{%s %d %s %s}"):format(member.name, member.bit_offset, tostring(member.bit_size),
+      M.signature(types, member.type_id))
+  end
+  type.signature = table.concat(parts, " ")
+  return type.signature
 end
 
 local function declare_struct(types, type)
+  local key = M.signature(types, type.id)
+  if tags[key] then return tags[key] end
   local text = body(types, type) -- declares what it contains first
   local beyond = fields_beyond_ffi(types, type)
-  local key = identity(type, text, beyond)
-  if tags[key] then return tags[key] end
   local tag = new_tag(type)
   told(type, ffi.cdef, ("%s %s;"):format(tag, text))
   check_layout(types, type, ffi.typeof(tag), beyond)

@@ -10,9 +10,12 @@ local accounts = require "luaprobe.accounts"
 local err = require "luaprobe.error"
 local event_map = require "luaprobe.event_map"
 local events = require "luaprobe.events"
+local handler = require "luaprobe.handler"
 local limits = require "luaprobe.limits"
 
 local M = {}
+
+local check_function, check_on_error, guarded = handler.check_function, handler.check_on_error, handler.guarded
 
 local subscriptions, timers = {}, {}
 local state = { stopped = false }
@@ -38,55 +41,7 @@ local function compile(stream)
   return assert(loadstring(DELIVER, "=luaprobe.loop"))(ffi.cast, stream.pointer, events.too_short, state)
 end
 
--- Where in a function something failed that is being raised now: FILE:LINE, or nil.
-local function line_in(fn)
-  for level = 3, 200 do
-    local info = debug.getinfo(level, "fSl")
-    if not info then return nil end
-    if info.func == fn then return info.short_src .. ":" .. info.currentline end
-  end
-end
-
--- Makes an error tell the handler's line, unless it does.
-local function explain(failure, fn)
-  local line = line_in(fn)
-  if not line then return failure end
-  if err.is(failure) then
-    failure.where = failure.where or line
-    return failure
-  end
-  local text = tostring(failure)
-  if text:find(line .. ":", 1, true) == 1 or type(failure) == "table" and getmetatable(failure) then return failure end
-  if text:find "^[^\n]-:%d+: " then return ("%s (called from the handler at %s)"):format(text, line) end
-  return ("%s: %s"):format(line, text)
-end
-
-local function first_line(failure)
-  return (tostring(failure):match "^[^\n]*")
-end
-
--- Calls what may fail; an error stops the loop or, by on_error = "count", is counted and gone over.
--- Returns whether it went well.
-local function guarded(account, on_error, fn, call, ...)
-  local ok, failure = xpcall(call, function(reason) return explain(reason, fn) end, ...)
-  if ok then return true end
-  account.errors = account.errors + 1
-  if on_error ~= "count" then error(failure, 0) end
-  account.first_error = account.first_error or first_line(failure)
-  return false
-end
-
 -- ---- what the loop is for --------------------------------------------------------------------------------------
-
-local function check_function(what, fn)
-  if type(fn) ~= "function" then err.misuse("%s takes a function, not a %s", what, type(fn)) end
-end
-
-local function check_on_error(value)
-  if value ~= nil and value ~= "stop" and value ~= "count" then
-    err.misuse('on_error is "stop" or "count", not %s', tostring(value))
-  end
-end
 
 local function remove(list, entry)
   for i = #list, 1, -1 do

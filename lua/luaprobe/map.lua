@@ -133,7 +133,7 @@ end
 
 --- Gives up what was opened to reach its entries; its object is being closed.
 function Map:forget()
-  for _, name in ipairs { "access", "draining", "sender" } do rawset(self, name, nil) end
+  for _, name in ipairs { "access", "draining", "sender", "known_id" } do rawset(self, name, nil) end
 end
 
 --- What a person wants to know of it, as text.
@@ -287,14 +287,14 @@ end
 -- @tparam string path
 -- @raise error of stage "map"
 function M.open(path)
-  if type(path) ~= "string" then err.misuse("a pinned map is opened by its path, not by a %s", type(path)) end
+  if not err.is_path(path) then err.misuse("a pinned map is opened by its path, not by a %s", type(path)) end
   return M.adopt(err.check(C.lp_map_open_pinned(path)))
 end
 
 --- Takes a pin away. Whoever has the map open keeps it.
 -- @raise error of stage "map"
 function M.unpin(path)
-  if type(path) ~= "string" then err.misuse("a pin is a path, not a %s", type(path)) end
+  if not err.is_path(path) then err.misuse("a pin is a path, not a %s", type(path)) end
   err.check(C.lp_map_unpin(path))
 end
 

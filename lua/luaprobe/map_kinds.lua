@@ -29,6 +29,7 @@ for number, name in ipairs(NAMES) do
     name = name,
     module = MODULES[name] or "entries",
     is_array = ARRAYS[name] or false,
+    is_zeroed = name == "array" or name == "percpu_array", -- others hold descriptors, which are removed
     holds_maps = name:find "_of_maps$" ~= nil,
     is_prefix = name == "lpm_trie",
   }

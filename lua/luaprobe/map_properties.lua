@@ -14,15 +14,15 @@ end
 
 local function path(map, name, value)
   if value == false then return "" end
-  if type(value) ~= "string" or value:sub(1, 1) ~= "/" then
+  if not err.is_path(value) or value:sub(1, 1) ~= "/" then
     err.misuse("map %s: %s is a path from the root in a BPF file system, or false", map.name, name)
   end
   return value
 end
 
 local function descriptor(map, _, value)
-  local is_map = type(value) == "table" and type(value.descriptor) == "function"
-  return is_map and value:descriptor() or err.misuse("map %s: inner is a map that is loaded", map.name)
+  if not require("luaprobe.map").is(value) then err.misuse("map %s: inner is a map that is loaded", map.name) end
+  return value:descriptor()
 end
 
 -- Properties that the object takes before load: the member of struct lp_map_change, and how a value becomes it.
@@ -40,6 +40,12 @@ local NOTES = {
 }
 
 local READERS = {}
+
+-- The two hashes of LP_COUNTS, which have the sizes of the whole.
+local function halves(map)
+  local maps = map.object.maps
+  return { maps[map.name .. "_0"], maps[map.name .. "_1"] }
+end
 
 function READERS.max_entries(map) return map:info().max_entries end
 function READERS.key_size(map) return map:info().key_size end
@@ -63,11 +69,15 @@ end
 --- Reads a property; nil when there is none of that name.
 function M.read(map, name)
   local reader = READERS[name]
+  if reader and map.kind == "counts" and CHANGES[name] and name ~= "pin" then return reader(halves(map)[1]) end
   return reader and reader(map)
 end
 
 local function change(map, name, value)
   local how = CHANGES[name]
+  if name == "value_size" and map.datasec then
+    err.misuse("map %s: its size is that of its variables", map.name)
+  end
   local to = ffi.new "struct lp_map_change"
   to.inner_fd = -1
   local checked = how.check(map, name, value)
@@ -80,6 +90,10 @@ end
 -- @raise a misuse when the map has no such property, or is loaded already
 function M.write(map, name, value)
   if NOTES[name] then return rawset(map, name, value) end
+  if CHANGES[name] and map.kind == "counts" and name ~= "pin" then
+    for _, half in ipairs(halves(map)) do half[name] = value end
+    return
+  end
   if not CHANGES[name] then
     err.misuse("map %s: '%s' cannot be set; max_entries, value_size, pin, inner, key_type and value_type can, of events"
       .. " also bytes, pages, buffer and overwrite", map.name, tostring(name))

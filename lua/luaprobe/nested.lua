@@ -8,14 +8,26 @@ local M = {}
 
 local uint32 = ffi.typeof "uint32_t *"
 
+local ENOENT, EMFILE = -2, -24
+
+-- Dropped maps keep their descriptors until they are collected, and the collector does not know how few there are.
+local function with_descriptors(call, argument)
+  local fd = call(argument)
+  if fd ~= EMFILE then return fd end
+  collectgarbage()
+  return call(argument)
+end
+
 --- The codec of such a map's values: reads an inner map, and takes one.
 function M.codec()
+  -- nil when it was taken out of the map of maps meanwhile, and is gone.
   local function read(address)
-    local fd = err.check(C.lp_map_open_id(ffi.cast(uint32, address)[0]))
-    return require("luaprobe.map").adopt(fd)
+    local fd = with_descriptors(C.lp_map_open_id, ffi.cast(uint32, address)[0])
+    if fd == ENOENT then return nil end
+    return require("luaprobe.map").adopt(err.check(fd))
   end
   local function encode(address, new, what)
-    local fd = type(new) == "table" and type(new.descriptor) == "function" and new:descriptor() or nil
+    local fd = require("luaprobe.map").is(new) and new:descriptor() or nil
     if not fd then
       err.raise { code = "EINVAL", stage = "map", message = what .. " is not a map",
         hint = "give it one of the object's maps, or a new one: map:create()" }
@@ -29,7 +41,9 @@ end
 -- @param template a luaprobe.map
 -- @tparam cdata to struct lp_map_change
 function M.change(template, to)
-  if to.pin ~= nil or to.inner_fd >= 0 then err.misuse("map %s: a template has neither pin nor inner", template.name) end
+  if to.pin ~= nil or to.inner_fd >= 0 then
+    err.misuse("map %s: a template has neither pin nor inner", template.name)
+  end
   local info = template.own_info
   if to.max_entries > 0 then info.max_entries = to.max_entries end
   if to.value_size > 0 then info.value_size, info.value_type = to.value_size, 0 end
@@ -54,6 +68,18 @@ function M.make_templates(object)
   return made
 end
 
+--- The codec of a program array's values: takes programs, gives their numbers.
+function M.program_codec()
+  local function read(address) return ffi.cast(uint32, address)[0] end
+  local function encode(address, new, what)
+    if type(new) ~= "table" or type(new.program_descriptor) ~= "function" then
+      err.raise { code = "EINVAL", stage = "map", message = what .. " is not a program: give it obj.programs.NAME" }
+    end
+    ffi.cast(uint32, address)[0] = new:program_descriptor()
+  end
+  return { view = read, copy = read, encode = encode, size = 4, name = "program" }
+end
+
 --- A new, empty map of the kind that the map takes: what its template says.
 -- @param map the map of maps, loaded
 -- @raise error of stage "map"
@@ -61,7 +87,7 @@ function M.create(map)
   local template = map.inner
   if not template then err.misuse("map %s has no template of what it holds", map.name) end
   local info = template:info()
-  local fd = err.check(C.lp_map_create(info))
+  local fd = err.check(with_descriptors(C.lp_map_create, info))
   return require("luaprobe.map").adopt(fd, map.types, info.key_type, info.value_type)
 end
 

@@ -12,6 +12,7 @@ local options = require "luaprobe.options"
 local probes = require "luaprobe.probe"
 local programs = require "luaprobe.program"
 local types = require "luaprobe.types"
+local values = require "luaprobe.value"
 
 local Object = {}
 Object.__index = Object
@@ -20,7 +21,7 @@ function Object:check_open()
   if not self.handle then err.misuse("object %s is closed", self.name) end
 end
 
--- What maps of particular kinds need before load; most objects have none of them. Returns descriptors to close after it.
+-- What maps of particular kinds need before load; most objects have none of them. Returns descriptors to close then.
 local function prepare_maps(self)
   local has_pins, has_maps_of_maps = false, false
   for _, map in ipairs(self.maps) do
@@ -36,11 +37,18 @@ end
 function Object:load()
   self:check_open()
   if self.loaded then err.misuse("object %s is loaded already", self.name) end
+  if self.was_refused then
+    err.misuse("object %s could not be loaded before: open it again to change what was wrong", self.name)
+  end
   for _, map in ipairs(self.maps) do event_map.configure(map) end
   local templates = prepare_maps(self)
+  local filter = self.maps.lp_filter_cgroup -- of filter.bpf.h
+  if filter then require("luaprobe.cgroup").prepare(filter) end
   local code = C.lp_object_load(self.handle)
   for _, descriptor in ipairs(templates) do C.lp_fd_close(descriptor) end
+  self.was_refused = code ~= 0
   err.check(code)
+  if filter then require("luaprobe.cgroup").enter(filter) end
   self.loaded = true
 end
 
@@ -212,7 +220,8 @@ local function kconfig_text(kconfig)
   if kconfig == nil or type(kconfig) == "string" then return kconfig end
   local lines = {}
   each_of("kconfig", kconfig, function(name, new)
-    lines[#lines + 1] = ("%s=%s\n"):format(name, new == true and "y" or new == false and "n" or tostring(new))
+    local text = new == true and "y" or new == false and "n" or type(new) ~= "string" and values.digits(new) or new
+    lines[#lines + 1] = ("%s=%s\n"):format(name, text)
   end)
   return table.concat(lines)
 end

@@ -118,7 +118,7 @@ local function open_traceable(text, list, raw)
   end)
 end
 
--- What each kretprobe of many follows unless told: by default one alone follows 4,096 calls at once, which takes 400 kB.
+-- What each kretprobe of many follows unless told: one alone follows 4,096 calls at once, which takes 400 kB.
 local MAXACTIVE_OF_MANY = 128
 
 -- One handle for all functions, which join one event of tracefs. So they are detached together, where the kernel needs

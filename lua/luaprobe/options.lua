@@ -16,6 +16,8 @@ local OPTIONS = { -- and their types
   mechanism = "string", pid = "number", maxactive = "number", cookie = "number", stats = "boolean", force = "boolean",
 }
 
+local MINIMUM = { pid = 1 } -- 0 is no process
+
 -- The kernel's own: PID_MAX_LIMIT, KRETPROBE_MAXACTIVE_MAX.
 local MAXIMUM = { pid = 4194304, maxactive = 4096, cookie = 2 ^ 53 }
 
@@ -49,8 +51,9 @@ local function check_option(name, value)
   if not wanted then err.misuse("attach has no option '%s'", tostring(name)) end
   if name == "cookie" and (ffi.istype("uint64_t", value) or ffi.istype("int64_t", value)) then return end
   if type(value) ~= wanted then err.misuse("%s is a %s, not a %s", name, wanted, type(value)) end
-  if wanted == "number" and (value < 0 or value % 1 ~= 0 or value > MAXIMUM[name]) then
-    err.misuse("%s is a whole number up to %.0f, not %s", name, MAXIMUM[name], value)
+  local least = MINIMUM[name] or 0
+  if wanted == "number" and (value < least or value % 1 ~= 0 or value > MAXIMUM[name]) then
+    err.misuse("%s is a whole number from %d to %.0f, not %s", name, least, MAXIMUM[name], value)
   end
 end
 

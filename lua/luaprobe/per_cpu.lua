@@ -9,13 +9,28 @@ local M = {}
 local PerCpu = {}
 PerCpu.__index = PerCpu
 
--- Adds in 64 bits where numbers are beyond a double's.
+local function is_whole(number)
+  return type(number) == "cdata" or number % 1 == 0
+end
+
+-- Adds in 64 bits, with a sign where there is one, where whole numbers are beyond a double's.
 local function add(sum, number)
   if type(number) == "boolean" then number = number and 1 or 0 end
-  if type(sum) == "cdata" or type(number) == "cdata" or sum + number >= 2 ^ 53 then
-    return ffi.cast("uint64_t", sum) + number
-  end
-  return sum + number
+  local is_small = type(sum) == "number" and type(number) == "number" and math.abs(sum + number) < 2 ^ 53
+  if is_small or not is_whole(sum) or not is_whole(number) then return tonumber(sum) + tonumber(number) end
+  local is_signed = ffi.istype("int64_t", sum) or ffi.istype("int64_t", number) or sum < 0 or number < 0
+  local type_name = is_signed and "int64_t" or "uint64_t"
+  return ffi.cast(type_name, sum) + ffi.cast(type_name, number)
+end
+
+-- The number that a CPU's value adds; a misuse when it is none.
+local function summand(each, field)
+  local ok, number = true, each
+  if field then ok, number = pcall(function() return each[field] end) end
+  if ok then number = value.integer(number) end
+  if ok and (type(number) == "number" or type(number) == "boolean" or value.is_integer(number)) then return number end
+  err.misuse(field and "sum: the values have no number '%s'" or "sum: the values are no numbers: name a field%s",
+    field and tostring(field) or "")
 end
 
 -- The sums of all members of structs that are numbers.
@@ -38,9 +53,7 @@ function PerCpu:sum(field)
   if type(self[1]) == "cdata" and not field and not value.is_integer(self[1]) then return sum_of_structs(self) end
   local sum = 0
   for i = 1, #self do
-    local number = self[i]
-    if field then number = value.integer(number[field]) end
-    sum = add(sum, number)
+    sum = add(sum, summand(self[i], field))
   end
   return value.integer(sum)
 end
@@ -59,9 +72,11 @@ function M.codec(one, stride, cpus)
     for i = 1, cpus do list[i] = one.copy(address + (i - 1) * stride) end
     return setmetatable(list, PerCpu)
   end
+  local is_array = one.type ~= nil and one.type.kind == "array" -- then a list of numbers is one CPU's value
   local function encode(address, new, what)
-    local is_list = getmetatable(new) == PerCpu or type(new) == "table" and new[1] ~= nil and #new == cpus
-    if type(new) == "table" and new[1] ~= nil and not is_list then
+    local is_table = type(new) == "table" and new[1] ~= nil and (not is_array or type(new[1]) ~= "number")
+    local is_list = getmetatable(new) == PerCpu or is_table and #new == cpus
+    if is_table and not is_list then
       err.raise { code = "EINVAL", stage = "map",
         message = ("%s has %d elements, and this machine %d CPUs"):format(what, #new, cpus) }
     end

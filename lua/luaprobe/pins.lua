@@ -7,7 +7,9 @@ local C = require "luaprobe.cdef"
 local access = require "luaprobe.access"
 local err = require "luaprobe.error"
 local ffi = require "ffi"
+local layout = require "luaprobe.layout"
 local map_kinds = require "luaprobe.map_kinds"
+local types = require "luaprobe.types"
 
 local M = {}
 
@@ -31,13 +33,39 @@ local function differences(wanted, pinned)
   return list
 end
 
+-- Keys and values of the same size can still mean something else.
+local function type_differences(map, fd)
+  local btf = C.lp_map_btf(fd)
+  if btf == nil then return {} end
+  local there = types.new(ffi.gc(btf, C.lp_btf_free))
+  local pinned, list = ffi.new("struct lp_map", (access.describe(fd))), {}
+  for what, ids in pairs {
+    key = { map:info().key_type, pinned.key_type }, value = { map:info().value_type, pinned.value_type },
+  } do
+    if ids[1] ~= 0 and ids[2] ~= 0 and layout.signature(map.types, ids[1]) ~= layout.signature(there, ids[2]) then
+      list[#list + 1] = ("its %s is another type there: %s"):format(what, there:declaration(ids[2]))
+    end
+  end
+  return list
+end
+
+local function check_place(object, map, path)
+  if C.lp_path_is_bpffs(path) then return end
+  err.raise { code = "EINVAL", stage = "load",
+    message = ("%s: map %s cannot be pinned at %s, which is not in a BPF file system"):format(object.name, map.name,
+      path),
+    hint = "mostly that is /sys/fs/bpf: sudo mount -t bpf bpf /sys/fs/bpf" }
+end
+
 local function check(object, map, path)
+  check_place(object, map, path)
   local fd = C.lp_map_open_pinned(path)
   if fd < 0 then return end -- nothing there, or not to be read: libbpf says so when it loads
   local wanted = {}
   for _, attribute in ipairs(ATTRIBUTES) do wanted[attribute] = map:info()[attribute] end
   local ok, pinned = pcall(access.describe, fd)
   local list = ok and differences(wanted, pinned) or { "it is no map" }
+  if ok and #list == 0 then list = type_differences(map, fd) end
   C.lp_fd_close(fd)
   if #list == 0 then return end
   err.raise { code = "EINVAL", stage = "load",
@@ -57,6 +85,9 @@ end
 
 --- Sets the pin of each map of an object, but of its variables, to its name in a directory.
 function M.set_directory(object, directory)
+  if not err.is_path(directory) or directory:sub(1, 1) ~= "/" then
+    err.misuse("pin is a directory in a BPF file system, as a path from the root")
+  end
   for _, map in ipairs(object.maps) do
     if not map.datasec then map.pin = directory .. "/" .. map.name end
   end

@@ -42,9 +42,7 @@ local function hexadecimal(number)
   return number == 0 and "NULL" or ("0x%s"):format(bit.tohex(0ULL + number):gsub("^0+", ""))
 end
 
-local function digits(number)
-  return (tostring(number):gsub("U?LL$", ""))
-end
+local digits = value.digits
 
 -- ---- what BTF describes --------------------------------------------------------------------------------------------
 
@@ -177,6 +175,7 @@ function write(writer, any)
   if kind == "string" then return quoted(any) end
   if kind == "table" then return from_table(writer, any) end
   if kind == "cdata" then return from_cdata(writer, any) end
+  if kind == "number" then return digits(any) end
   return tostring(any)
 end
 
@@ -193,14 +192,15 @@ end
 --- The elements of an array of FFI's as a list, or a string where they are characters.
 -- @treturn table|string|nil nil for what is no array
 function M.elements(cdata, most)
-  local element = tostring(ffi.typeof(cdata)):match "^ctype<(.-) ?%(?&?%)?%[%d*%]>$"
-  local size = ffi.sizeof(cdata)
-  if not element or not size then return nil end
-  if element == "char" then
+  local element, count, rest = tostring(ffi.typeof(cdata)):match "^ctype<(.-) ?%(?&?%)?%[(%d+)%]([%[%]%d]*)>$"
+  local size = element and ffi.sizeof(cdata)
+  if not size then return nil end
+  if element == "char" and rest == "" then
     local pointer = ffi.cast("const char *", cdata)
     return ffi.string(pointer, C.lp_text_length(pointer, size))
   end
-  local list, count = {}, size / ffi.sizeof(element)
+  local list = {}
+  count = tonumber(count)
   for i = 0, math.min(count, most or count) - 1 do list[i + 1] = cdata[i] end
   return list
 end

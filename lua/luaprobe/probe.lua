@@ -104,7 +104,8 @@ function Probe:disable()
   if self.mechanism == "multi" or goes_only_once(self) then
     err.raise { code = "EOPNOTSUPP", stage = "attach",
       message = ("%s: mechanism %s cannot disable a probe on this kernel"):format(self.target, self.mechanism),
-      hint = "detach it and attach it again, or use a kprobe by mechanism link or perf" }
+      hint = "detach it and attach it again"
+        .. (self.mechanism == "multi" and ", or attach by mechanism link or perf" or "") }
   end
   if not self.started then return end
   for _, handle in ipairs(self.handles) do err.check(C.lp_probe_stop(handle)) end
@@ -184,8 +185,8 @@ end
 -- which the kernel counts only on request (`stats = true` when attaching; a few dozen nanoseconds per run). nil without
 -- it, and when the program is attached by several probes at once. `missed`: how often it should have run but did not:
 -- too many calls at once for a kretprobe, or a program interrupting itself. nil where the kernel does not tell: before
--- Linux 6.7 it tells only of kprobes by legacy and of mechanism tracing; by perf never of kprobes, and of uretprobes not
--- at all. Linux 5.10 counts page faults of the program's own reading as misses by legacy. Both stay after detach.
+-- Linux 6.7 it tells only of kprobes by legacy and of mechanism tracing; it never tells of kprobes by perf, nor of
+-- uretprobes. Linux 5.10 counts page faults of the program's own reading as misses by legacy. Both stay after detach.
 -- @param program the luaprobe.program
 -- @tparam string target as users write it
 -- @tparam {cdata,…} handles struct lp_probe *, one per function or a single one for all

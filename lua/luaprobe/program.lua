@@ -145,6 +145,13 @@ function Program:info()
   return info
 end
 
+--- Its descriptor, which a program array takes.
+-- @raise a misuse when it is not loaded
+function Program:program_descriptor()
+  check_loaded(self)
+  return raw_program.fd
+end
+
 --- What a person wants to know of it, as text.
 function Program:describe()
   return require("luaprobe.describe").program(self)
@@ -157,7 +164,7 @@ end
 -- @raise error of stage "program"
 function Program:test_run(opts)
   check_loaded(self)
-  return require("luaprobe.test_run").run(self, opts or {})
+  return require("luaprobe.test_run").run(self, opts == nil and {} or opts)
 end
 
 function Program:__tostring()

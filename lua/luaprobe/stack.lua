@@ -15,7 +15,9 @@ local M = {}
 -- @tparam number id what bpf_get_stackid gave; negative where the kernel had no stack to give
 -- @treturn {number|cdata,…}|nil nil when there is no such stack (any more)
 function M.of(map, id)
-  if type(id) ~= "number" then err.misuse("map %s: the id of a stack is a number, not a %s", map.name, type(id)) end
+  if type(id) ~= "number" or id % 1 ~= 0 or id >= 2 ^ 32 then
+    err.misuse("map %s: the id of a stack is a whole number, not %s", map.name, tostring(id))
+  end
   if id < 0 then return nil end
   local a = map.access or access.open(map)
   ffi.cast("uint32_t *", a.key_memory)[0] = id

@@ -11,15 +11,21 @@ local err = require "luaprobe.error"
 local ENOENT = -2
 local key = ffi.new "int[1]"
 
+local function is_number(owner)
+  return type(owner) == "number" and owner % 1 == 0 and owner >= 0 and owner < 2 ^ 31
+end
+
+local KEYS = {
+  sk_storage = { is = is_number, name = "the number of a socket's descriptor" },
+  task_storage = { is = is_number, name = "a process's pid" },
+  other = { is = function(owner) return err.is_path(owner) end, name = "a path" },
+}
+
 local function open_owner(self, owner)
-  if self.kind == "sk_storage" then
-    if type(owner) ~= "number" then err.misuse("map %s: the key is the number of a socket's descriptor", self.name) end
-    return owner, false
-  end
+  local wanted = KEYS[self.kind] or KEYS.other
+  if not wanted.is(owner) then err.misuse("map %s: the key is %s", self.name, wanted.name) end
+  if self.kind == "sk_storage" then return owner, false end
   local is_task = self.kind == "task_storage"
-  if type(owner) ~= (is_task and "number" or "string") then
-    err.misuse("map %s: the key is %s", self.name, is_task and "a process's pid" or "a path")
-  end
   return err.check(is_task and C.lp_fd_of_process(owner) or C.lp_fd_of_path(owner)), true
 end
 

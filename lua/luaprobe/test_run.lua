@@ -8,6 +8,22 @@ local M = {}
 
 local ROOM = 4096 -- bytes for what a program makes of a packet, beyond what it was given
 
+local OPTIONS = { data = true, context = true, data_size = true, repeat_count = true }
+local LARGEST_DATA, MOST_RUNS = 1048576, 1000000
+
+local function check_options(opts)
+  if type(opts) ~= "table" then err.misuse("test_run takes a table, not a %s", type(opts)) end
+  for name in pairs(opts) do
+    if not OPTIONS[name] then err.misuse("test_run has no option '%s'", tostring(name)) end
+  end
+end
+
+local function check_number(name, number, most)
+  if number ~= nil and (type(number) ~= "number" or not (number >= 0 and number <= most) or number % 1 ~= 0) then
+    err.misuse("test_run: %s is a whole number up to %d, not %s", name, most, tostring(number))
+  end
+end
+
 local function check_text(name, text)
   if text ~= nil and type(text) ~= "string" then err.misuse("test_run: %s is a string, not a %s", name, type(text)) end
 end
@@ -20,6 +36,9 @@ end
 
 --- See Program:test_run.
 function M.run(program, opts)
+  check_options(opts)
+  check_number("data_size", opts.data_size, LARGEST_DATA)
+  check_number("repeat_count", opts.repeat_count, MOST_RUNS)
   check_text("data", opts.data)
   check_text("context", opts.context)
   local run = ffi.new "struct lp_test_run"

@@ -34,6 +34,13 @@ function M.is_integer(value)
   return ffi.istype("uint64_t", value) or ffi.istype("int64_t", value)
 end
 
+--- A number as text: integers with all their digits, which tostring keeps only below 10^14.
+function M.digits(number)
+  if type_of(number) ~= "number" then return (tostring(number):gsub("U?LL$", "")) end
+  if number == math.floor(number) and math.abs(number) < 2 ^ 63 then return ("%.0f"):format(number) end
+  return tostring(number)
+end
+
 --- What stands for an integer as a key of a Lua table: itself, or its digits where it is cdata, which Lua compares by
 -- identity.
 function M.key(value)
@@ -59,22 +66,35 @@ function M.range(type)
   return 0, 2 ^ bits - 1
 end
 
--- 64 bits in 64 bits: only the sign may not fit.
+-- A 64-bit integer in a type of `size` bytes, or of a bit-field's fraction of one.
 local function check_wide(type, value, path)
-  if type.signed and ffi.istype("uint64_t", value) and value > 0x7fffffffffffffffULL then
-    misfit(path, "%s does not fit: it takes up to 9223372036854775807LL", tostring(value))
-  elseif not type.signed and ffi.istype("int64_t", value) and value < 0 then
+  local bits = type.size * 8
+  local negative = ffi.istype("int64_t", value) and value < 0
+  if negative and not type.signed then
     misfit(path, "%s does not fit: it takes no negative numbers", tostring(value))
+  end
+  local magnitude = ffi.cast("uint64_t", negative and -(value + 1) or value) -- of a negative one without its sign
+  local room = type.signed and bits - 1 or bits
+  if room < 64 and bit.rshift(magnitude, room) ~= 0 then
+    if bits == 64 then misfit(path, "%s does not fit: it takes up to 9223372036854775807LL", tostring(value)) end
+    misfit(path, "%s does not fit into %d bits%s", tostring(value), bits, type.signed and " with a sign" or "")
   end
   return value
 end
 
+local NUMBERS = { "double", "float", "int32_t", "uint32_t", "int16_t", "uint16_t", "int8_t", "uint8_t" }
+
+-- What a number of FFI's other types is in Lua; nil for what is none.
+local function number_of(value)
+  for _, name in ipairs(NUMBERS) do
+    if ffi.istype(name, value) then return tonumber(value) end
+  end
+end
+
 local function check_integer(type, value, path)
   if type_of(value) == "cdata" then
-    local number = tonumber(value)
-    if not number then misfit(path, "is not a number") end
-    if type.size == 8 then return check_wide(type, value, path) end
-    value = number
+    if M.is_integer(value) then return check_wide(type, value, path) end
+    value = number_of(value) or misfit(path, "is not a number")
   end
   if type_of(value) ~= "number" then misfit(path, "is a %s, not a number", type_of(value)) end
   local least, most = M.range(type)
@@ -82,7 +102,7 @@ local function check_integer(type, value, path)
   if value < least or value > most then
     misfit(path, "%.0f does not fit: it takes %.0f to %.0f", value, least, most)
   elseif math.abs(value) > EXACT then
-    misfit(path, "%.0f may not be the number that was written, since numbers beyond 2^53 have gaps: write it as %s", value,
+    misfit(path, "%.0f may not be what was written, since numbers beyond 2^53 have gaps: write it as %s", value,
       type.signed and "-123LL or 123LL" or "123ULL")
   end
   return value
@@ -96,16 +116,20 @@ end
 local write
 
 -- A struct or an array of the very type is taken as it is.
-local function copied(types, address, type, value)
+local function copied(types, address, type, value, path)
   if type_of(value) ~= "cdata" or not ffi.istype(types:ctype(type.id), value) then return false end
+  if value == nil then misfit(path, "is a NULL pointer") end
   ffi.copy(address, value, type.size)
   return true
 end
 
+local has_to_end = true -- strings in a NUL; those of a map's keys may fill their array, as the kernel's do
+
 local function write_string(address, type, value, path)
   if type_of(value) ~= "string" then misfit(path, "is a %s, not a string", type_of(value)) end
-  if #value >= type.count then
-    misfit(path, "%d characters do not fit into char[%d], which holds %d", #value, type.count, type.count - 1)
+  local room = has_to_end and type.count - 1 or type.count
+  if #value > room then
+    misfit(path, "%d characters do not fit into char[%d], which holds %d", #value, type.count, room)
   end
   if value:find("\0", 1, true) then misfit(path, "holds a NUL character") end
   ffi.fill(address, type.count)
@@ -113,7 +137,7 @@ local function write_string(address, type, value, path)
 end
 
 local function write_array(types, address, type, value, path)
-  if copied(types, address, type, value) then return end
+  if copied(types, address, type, value, path) then return end
   if type_of(value) ~= "table" then misfit(path, "is a %s, not a table", type_of(value)) end
   if #value > type.count then misfit(path, "%d elements do not fit into %d", #value, type.count) end
   local size = types:get(type.of).size
@@ -126,16 +150,32 @@ local function write_array(types, address, type, value, path)
   end
 end
 
+-- What a bit-field takes: an integer of so many bits, an enumerator, true or false.
+local function check_bits(of, bits, value, path)
+  if of.bool then
+    if type_of(value) ~= "boolean" then misfit(path, "is a %s, not a boolean", type_of(value)) end
+    return value
+  end
+  local width = { size = bits / 8, signed = of.signed }
+  if of.kind == "enum" and type_of(value) == "string" then
+    value = of.values[value] or misfit(path, "enum %s has no '%s'", of.name, value)
+  end
+  return check_integer(width, value, path)
+end
+
 local function write_members(types, address, type, value, path)
-  if copied(types, address, type, value) then return end
+  if copied(types, address, type, value, path) then return end
   if type_of(value) ~= "table" then misfit(path, "is a %s, not a table", type_of(value)) end
   for name, field in pairs(value) do
     local member = types:fields(type)[name]
     local field_path = ("%s.%s"):format(path, tostring(name))
-    if not member then misfit(field_path, "%s %s has no such member", type.kind, type.name) end
+    if not member then
+      local owner = type.name ~= "" and type.kind .. " " .. type.name or "the " .. type.kind
+      misfit(field_path, "%s has no such member", owner)
+    end
     if member.bit_size then
-      local width = { size = member.bit_size / 8, signed = types:get(member.type_id).signed }
-      ffi.cast(types:pointer(type.id), address)[0][name] = check_integer(width, field, field_path)
+      ffi.cast(types:pointer(type.id), address)[0][name] =
+        check_bits(types:get(member.type_id), member.bit_size, field, field_path)
     else
       write(types, address + member.offset, member.type_id, field, field_path)
     end
@@ -156,6 +196,8 @@ function write(types, address, id, value, path)
     if type_of(value) ~= "boolean" then misfit(path, "is a %s, not a boolean", type_of(value)) end
   elseif kind == "int" and type.size <= 8 then
     value = check_integer(type, value, path)
+  elseif kind == "int" and type_of(value) == "string" and #value == type.size then
+    return ffi.copy(address, value, type.size) -- 128 bits, as they are read
   elseif kind == "float" then
     if type_of(value) ~= "number" then misfit(path, "is a %s, not a number", type_of(value)) end
     if type.size == 4 and math.abs(tonumber(ffi.new("float", value))) == math.huge and math.abs(value) < math.huge then
@@ -167,29 +209,38 @@ function write(types, address, id, value, path)
   ffi.cast(types:pointer(id), address)[0] = value
 end
 
---- Writes a Lua value into memory that may end up half written.
--- @return as write
-function M.fill(types, address, id, value, name)
+local function attempt(types, address, id, value, name)
   local ok, reason = pcall(write, types, address, id, value, name)
   if ok then return true end
   if type(reason) ~= "table" then error(reason, 0) end
   return nil, ("%s: %s"):format(reason.path, reason.reason)
 end
 
---- Writes a Lua value into memory, all of it or nothing.
+--- Writes a Lua value into memory that may end up half written. Strings may fill their array, without a NUL.
+-- @return as write
+function M.fill(types, address, id, value, name)
+  has_to_end = false
+  local completed, ok, reason = pcall(attempt, types, address, id, value, name)
+  has_to_end = true
+  if not completed then error(ok, 0) end
+  return ok, reason
+end
+
+--- Writes a Lua value into memory, all of it or nothing. Of a struct or an array only what the value names is touched:
+-- others may be writing beside it.
 -- @param types the luaprobe.types of the object
 -- @param address where, as a pointer
 -- @tparam number id the BTF type
 -- @param value see the table above
 -- @tparam string name what the value is called in messages
--- @return true, or nil and the reason, which begins with the name of the value or its field: then nothing was written
+-- @return true, or nil and the reason, naming the field: then nothing was written
 function M.write(types, address, id, value, name)
   local size = types:get(id).size
-  local copy = ffi.new("uint8_t[?]", size)
-  ffi.copy(copy, address, size)
-  local ok, reason = M.fill(types, ffi.cast(uint8_pointer, copy), id, value, name)
-  if ok then ffi.copy(address, copy, size) end
-  return ok, reason
+  local trial = ffi.new("uint8_t[?]", size)
+  ffi.copy(trial, address, size)
+  local ok, reason = attempt(types, ffi.cast(uint8_pointer, trial), id, value, name)
+  if ok then return attempt(types, ffi.cast(uint8_pointer, address), id, value, name) end
+  return nil, reason
 end
 
 --- Reads memory as a Lua value.

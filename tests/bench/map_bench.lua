@@ -13,7 +13,7 @@ local SMALL = 200000 -- for what takes a system call per entry
 local RUNS = 5
 local build = os.getenv "LUAPROBE_BUILD" or "build"
 
-local ok, object = pcall(lp.load, (build:sub(1, 1) == "/" and "" or "./") .. build .. "/tests/fixtures/entries.bpf.o")
+local ok, object = pcall(lp.load, (build:sub(1, 1) == "/" and "" or "./") .. build .. "/tests/fixtures/table.bpf.o")
 if not ok then
   print("skipped: " .. tostring(object))
   os.exit(77)

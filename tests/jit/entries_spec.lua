@@ -19,7 +19,7 @@ describe("the JIT compiles", function()
     end
   end
   before_each(function()
-    object = helper.open("entries", { maps = { entries = { max_entries = 20000 } } })
+    object = helper.open("table", { maps = { entries = { max_entries = 20000 } } })
     object:load()
     fill()
   end)

@@ -71,8 +71,8 @@ describe("attach", function()
           return
         end
         local probe = attach_one(object, target, mechanism)
-        local without_links = target:find "^kretprobe" and "legacy" or "perf"
-        local expected = mechanism == "auto" and (has_links and "link" or without_links) or mechanism
+        local best = target:find "^kretprobe" and "legacy" or has_links and "link" or "perf"
+        local expected = mechanism == "auto" and best or mechanism
         assert.are.equal(expected, probe.mechanism)
         getpgid_times(CALLS)
         assert.are.equal(CALLS, object.data.calls)

@@ -27,9 +27,56 @@ describe("the example", function()
   end)
 end)
 
+describe("the example execs", function()
+  helper.check_leaks(before_each, after_each)
+
+  it("shows programs that are started, also as JSON", function()
+    -- Where there is no clang, as the build has packed it.
+    local path = helper.has_program "clang" and "examples/execs.lua" or helper.fixtures .. "execs.lua"
+    local out = run(path, "-c cat -T")
+    assert.is_truthy(out:find "^TIME            PID     UID     COMM\n%d%d:%d%d:%d%d%.%d+ +%d+ +0 +cat\n", out)
+    out = run(path, "-c cat --json")
+    assert.is_truthy(out:find '^{"pid":%d+,"uid":0,"comm":"cat"}\n', out)
+  end)
+end)
+
 describe("the README", function()
   helper.check_leaks(before_each, after_each)
   require("luaprobe.cdef").lp_stats_enable() -- which keeps a descriptor as long as the process lives
+
+  it("sends and reads events as it says", function()
+    local directory, remove = helper.temporary_directory()
+    local readme = helper.read "README.md"
+    local program, loops = readme:match "## Events.-```c\n(.-)```.-```lua\n(.-)```"
+    helper.write(directory .. "/exits.bpf.c", program:gsub("#include \"luaprobe.bpf.h\"\n", function(line)
+      return "#include <linux/types.h>\n" .. line
+    end) .. '\nchar LICENSE[] SEC("license") = "Dual BSD/GPL";\n')
+    local arch, object = jit.arch == "x64" and "x86" or "arm64", directory .. "/exits.bpf.o"
+    local _, complaint, status = helper.run(("clang -target bpf -g -O2 -mcpu=v3 -D__TARGET_ARCH_%s -Wall -Werror "
+      .. "-Ibpf/include -isystem /usr/include/$(gcc -print-multiarch) -c %s/exits.bpf.c -o %s"):format(
+        arch, directory, object))
+    if status ~= 0 then remove() end
+    if status == 127 then return pending "clang is not installed" end
+    assert.are.equal(0, status, complaint)
+    -- The Lua has … where a reader puts something.
+    helper.write(directory .. "/exits.lua", ([[
+      local lp = require "luaprobe"
+      local obj = lp.open "%s"
+      obj:attach()
+      io.stderr:write "attached\n"
+      local names = {}
+      %s
+      for name in pairs(names) do print(name) end]]):format(object, (loops
+        :gsub("timeout = 5", "timeout = 0.5"):gsub("do … end", "do names[lp.text(event.comm)] = true end", 1)
+        :gsub("lp.after%(10", "lp.after(0.5"):gsub("do … end", "do break end"):gsub("…", ""))))
+    local job = helper.start(helper.luaprobe .. " " .. directory .. "/exits.lua")
+    assert.is_true(helper.eventually(30, function() return job.err():find "attached" end), job.err())
+    helper.run "/bin/true"
+    local out, err, code = job.wait()
+    remove()
+    assert.are.equal(0, code, err)
+    assert.is_truthy(out:find "true\n", out .. err)
+  end)
 
   it("shows busiest.lua as it is", function()
     assert.is_truthy(helper.read("README.md"):find(helper.read "examples/busiest.lua", 1, true))

@@ -27,7 +27,6 @@ end
 
 describe("CPUs that come and go", function()
   local object, map, seen
-  helper.check_leaks(before_each, after_each)
   local function start(kind)
     object = helper.open("sample", { const = { only_pid = helper.pid } })
     map = object.maps.events
@@ -43,6 +42,7 @@ describe("CPUs that come and go", function()
     on_cpu(0)
     object:close()
   end)
+  helper.check_leaks(before_each, after_each) -- after the hook that closes the object
 
   for _, kind in ipairs { "perf", "ring" } do
     it("lose no events of a " .. kind .. " buffer once the loop has heard of it", function()

@@ -108,6 +108,16 @@ describe("a kprobe", function()
     end
   end)
 
+  it("at an address of nothing is told so", function()
+    local object, program = open "on_kprobe"
+    for _, address in ipairs { "0x1", "0xffffffffffffffff" } do
+      local ok, reason = pcall(program.attach, program, "kprobe:" .. address)
+      assert.is_false(ok)
+      assert.is_nil(tostring(reason):find("security module", 1, true), tostring(reason))
+    end
+    object:close()
+  end)
+
   for _, mechanism in ipairs { "link", "perf", "legacy" } do
     it("at the return of a function that sleeps never claims to have missed none, by " .. mechanism, function()
       local version = helper.kernel_version()

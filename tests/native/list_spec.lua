@@ -80,8 +80,8 @@ describe("list", function()
     local directory, remove = helper.temporary_directory()
     os.execute(("chmod 755 %s && cp %s %s/"):format(directory, helper.luaprobe, directory))
     for _, pattern in ipairs { "sched_*", "tracepoint:*", "tp_btf:*" } do
-      local out, err, status = helper.run(("setpriv --reuid 65534 --regid 65534 --clear-groups %s/luaprobe list '%s'"):format(
-        directory, pattern))
+      local out, err, status = helper.run(("setpriv --reuid 65534 --regid 65534 --clear-groups %s/luaprobe list '%s'")
+        :format(directory, pattern))
       assert.are.same({ "", 1 }, { out, status })
       assert.is_truthy(err:find("CAP_BPF and CAP_PERFMON", 1, true), err)
     end

@@ -228,6 +228,17 @@ end)
 describe("a wildcard", function()
   helper.check_leaks(before_each, after_each)
 
+  it("of USDT probes for a program that has no support for them says what it lacks", function()
+    local object = helper.open "entries"
+    for _, other in ipairs(object.programs) do other:set_autoload(other.name == "d") end
+    object:load()
+    local program = object.programs.d
+    local ok, reason = pcall(program.attach, program, "usdt:" .. callee .. ":luaprobe_*:call*")
+    object:close()
+    assert.is_false(ok)
+    assert.is_truthy(reason.hint:find("usdt.bpf.h", 1, true), tostring(reason))
+  end)
+
   it("of tracepoints stands for all that match", function()
     local object, program = open "on_tracepoint"
     local probe = program:attach "tracepoint:syscalls:sys_enter_open*"

@@ -59,7 +59,8 @@ describe("opensnoop", function()
     local job = helper.start(opensnoop .. " -e -p " .. helper.pid)
     assert.is_true(helper.eventually(30, function() return job.out():find "PATH" end), job.err())
     local SYS_OPEN, SYS_CREAT, O_RDWR = 2, 85, 2
-    ffi.C.syscall(SYS_OPEN, ffi.cast("const char *", "/nonexistent/opened"), ffi.cast("int", O_RDWR), ffi.cast("int", 0))
+    ffi.C.syscall(SYS_OPEN, ffi.cast("const char *", "/nonexistent/opened"), ffi.cast("int", O_RDWR),
+      ffi.cast("int", 0))
     ffi.C.syscall(SYS_CREAT, ffi.cast("const char *", "/nonexistent/created"), ffi.cast("int", 420))
     helper.sleep(0.2)
     job.signal(2)

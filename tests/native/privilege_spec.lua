@@ -69,7 +69,7 @@ describe("with CAP_BPF and CAP_PERFMON alone", function()
   it("is given the command that mounts tracefs, where nobody has", function()
     local code = [[require "luaprobe".open "opensnoop":attach { first = { "tracepoint" } }]]
     helper.write(directory .. "/tracepoint.lua", code)
-    local _, err, status = helper.run(([[unshare -m sh -c 'umount -l /sys/kernel/debug 2>/dev/null
+    local _, err, status = helper.run(([[unshare -m /bin/sh -c 'umount -l /sys/kernel/debug 2>/dev/null
       umount -l /sys/kernel/tracing 2>/dev/null
       exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps +bpf,+perfmon --ambient-caps +bpf,+perfmon \
       DIR/luaprobe DIR/tracepoint.lua']]):gsub("DIR", directory))

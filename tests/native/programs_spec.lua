@@ -125,7 +125,7 @@ describe("an object", function()
       local last = data.counter
       while data.counter == last do end -- changes under a compiled loop's eyes
       print(sum > 0)
-    ]]):format(helper.absolute(helper.fixtures .. "entries.bpf.o"))
+    ]]):format(helper.absolute(helper.fixtures .. "table.bpf.o"))
     local command = "timeout 60 strace -f -o /dev/stderr %s -e %s"
     local out, err = helper.run(command:format(helper.luaprobe, helper.quote(code)))
     assert.are.equal("true\n", out, err)

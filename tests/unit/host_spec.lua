@@ -65,6 +65,19 @@ describe("luaprobe", function()
     assert.are.same({ "luaprobe: not enough memory\n", 1 }, { err, status })
   end)
 
+  it("runs a script that comes from a pipe, of bounded size", function()
+    -- What a shell makes of luaprobe <(…). Another FIFO would wait for somebody who writes to it.
+    local function through_pipe(producer)
+      return helper.run(("%s | %s /dev/fd/0"):format(producer, helper.luaprobe))
+    end
+    assert.are.equal("9\n", (through_pipe "echo 'print(9)'"))
+    os.execute(("mkfifo %s/pipe"):format(directory))
+    fails(directory .. "/pipe", 1, "is a FIFO, not a file")
+    local _, err = through_pipe "head -c 17000000 /dev/zero"
+    assert.is_truthy(err:find("a script may have", 1, true), err)
+    os.remove(directory .. "/pipe")
+  end)
+
   it("runs code, standard input and files, in this order", function()
     assert.are.equal("12\n", (run "-e 'a = 1' -e 'print(a .. 2)'"))
     assert.are.equal("5\n", (run "- <<'END'\nprint(5)\nEND"))

@@ -67,6 +67,15 @@ describe("an object", function()
     assert.is_truthy(refusal("nothing").hint:find("LUAPROBE_PATH", 1, true))
   end)
 
+  it("has its constants and variables whatever it is called", function()
+    local bytes = helper.read(helper.fixtures .. "constants.bpf.o")
+    for _, name in ipairs { "a.rodata.b", "x.data1", "x.bss", ".kconfig", "plain" } do
+      local object = require("luaprobe").open { bytes = bytes, name = name }
+      assert.are.same({ 7, 3 }, { object.const.u32, object.data.counter })
+      object:close()
+    end
+  end)
+
   it("that is a directory, a FIFO or a device is refused", function()
     local directory, remove = helper.temporary_directory()
     os.execute("mkfifo " .. directory .. "/fifo")
@@ -194,7 +203,7 @@ describe("a ladder", function()
   end)
 
   it("must name programs of the object", function()
-    for _, first in ipairs { {}, { {} }, { "kprobe", {} }, { "uprobe" }, { { "kprobe", "xdp" } }, { "kprobe:other" } } do
+    for _, first in ipairs { {}, { {} }, { "kprobe", {} }, { "uprobe" }, { { "kprobe", "xdp" } }, { "kprobe:x" } } do
       assert.is_false(pcall(object.attach, object, { first = first }))
     end
   end)

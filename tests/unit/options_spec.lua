@@ -39,6 +39,14 @@ describe("attach's options", function()
     assert.is_truthy(refusal({ kprobe = "a", mechanism = true }):find "mechanism is a string")
   end)
 
+  it("take a pid that a process can have", function()
+    assert.are.equal(1, options.parse({ uprobe = "sh:main", pid = 1 }).pid)
+    for _, pid in ipairs { 0, -1, 1.5, 2 ^ 40 } do
+      local _, reason = pcall(options.parse, { uprobe = "sh:main", pid = pid })
+      assert.is_truthy(reason:find("pid is a whole number from 1 to", 1, true), reason)
+    end
+  end)
+
   it("say what is wrong with a target", function()
     for _, target in ipairs { "", ":", "kprobe", "kprobe:", "kprob:vfs_read", "kprobe:a b", "kprobe:a+", "kprobe:a+x",
       "kretprobe:a+8", "uprobe:x", "usdt:a", "tracepoint:a", "profile:hz:0", "profile:parsec:1", "uprobe::b",

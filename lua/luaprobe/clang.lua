@@ -1,0 +1,127 @@
+--- clang, as far as luaprobe needs it: found, asked for its version, and run on one BPF program.
+-- @module luaprobe.clang
+local ffi = require "ffi"
+local C = require "luaprobe.cdef"
+local err = require "luaprobe.error"
+
+local M = {}
+
+local SIGINT, SIGTERM = 2, 15
+local NEWEST, OLDEST = 30, 10 -- versions whose names are tried: clang-19
+
+--- The processors that objects are made for: what clang and the headers of libbpf call them.
+M.ARCHITECTURES = { x86_64 = "x86", arm64 = "arm64" }
+
+--- This machine's.
+M.here = ({ x64 = "x86_64", arm64 = "arm64" })[jit.arch]
+
+local MULTIARCH = { x86_64 = "x86_64-linux-gnu", arm64 = "aarch64-linux-gnu" }
+
+-- Runs a program; its output and exit status, or nil and the error.
+local function run(words)
+  local array = ffi.new("const char *[?]", #words + 1)
+  for i, word in ipairs(words) do array[i - 1] = word end
+  local output, status = ffi.new "struct lp_bytes", ffi.new "int[1]"
+  if C.lp_process_run(array, output, status) < 0 then return nil, err.last() end
+  local text = ffi.string(output.data, output.size)
+  C.lp_bytes_free(output)
+  return (text:gsub("[%z\1-\8\11-\31\127]", "?")), status[0] -- a text can make clang print what drives a terminal
+end
+
+local found -- `{path, version}`, false when there is none
+
+local function try(path)
+  local text, status = run { path, "--version" }
+  local version = text and status == 0 and text:match "clang version ([^\n]+)"
+  return version and { path = path, version = version, number = version:match "^[%w.]+" }
+end
+
+--- The compiler: `$LUAPROBE_CLANG`, clang, or the newest clang-N on PATH.
+-- @treturn table|nil `path`, `version` (all of it), `number`
+function M.find()
+  if found ~= nil then return found or nil end
+  local named = os.getenv "LUAPROBE_CLANG"
+  found = try(named and named ~= "" and named or "clang") or false
+  if found or named and named ~= "" then return found or nil end
+  for directory in (os.getenv "PATH" or ""):gmatch "[^:]+" do
+    for number = NEWEST, OLDEST, -1 do
+      local path = ("%s/clang-%d"):format(directory, number)
+      if not found and C.lp_machine_can_run(path) then found = try(path) or false end
+    end
+  end
+  return found or nil
+end
+
+--- The flags of every compilation, the system's headers among them.
+-- @tparam string arch a key of ARCHITECTURES
+function M.flags(arch)
+  local flags = { "-target", "bpf", "-g", "-O2", "-mcpu=v3", "-D__TARGET_ARCH_" .. M.ARCHITECTURES[arch], "-Wall",
+    "-Wno-unused-parameter", "-Werror=implicit-function-declaration", "-fno-color-diagnostics" }
+  -- <asm/types.h> lies in Debian's multiarch directory, which clang does not search for this target. It is the same for
+  -- all processors.
+  local directory = "/usr/include/" .. (MULTIARCH[M.here] or "")
+  local file = io.open(directory .. "/asm/types.h")
+  if file then
+    file:close()
+    flags[#flags + 1] = "-isystem"
+    flags[#flags + 1] = directory
+  end
+  return flags
+end
+
+local function check_write(directory, name, text)
+  err.check(C.lp_directory_write(directory, name, text, #text, false))
+end
+
+local function read(path)
+  local file = io.open(path, "rb")
+  local text = file and file:read "*a"
+  if file then file:close() end
+  return text
+end
+
+-- Compiles in a temporary directory; see M.compile.
+local function compile_in(path, directory, job)
+  for name, text in pairs(job.headers) do check_write(directory, name, text) end
+  check_write(directory, "block.c", job.text)
+  local words = { job.clang.path }
+  for _, flag in ipairs(job.flags) do words[#words + 1] = flag end
+  for _, word in ipairs { "-I" .. path, "-MD", "-MF", path .. "/block.d", "-x", "c", "-c", path .. "/block.c", "-o",
+    path .. "/block.o" } do
+    words[#words + 1] = word
+  end
+  local output, status = run(words)
+  if not output then err.raise(status) end
+  output = output:gsub((path .. "/"):gsub("%p", "%%%0"), "")
+  if status ~= 0 then return nil, output end
+  if C.lp_object_strip(path .. "/block.o", path .. "/stripped.o") < 0 then
+    return nil, output .. err.last().message:gsub((path .. "/"):gsub("%p", "%%%0"), "")
+  end
+  return { bytes = assert(read(path .. "/stripped.o")), output = output, depends = read(path .. "/block.d"),
+    path = path }
+end
+
+--- Compiles one program.
+-- @tparam table job `clang` (from find), `flags`, `headers` (texts by name: luaprobe's own), `text` (C)
+-- @treturn table|nil `bytes` of the object without debugging sections, `output` of clang (warnings), `depends` (the
+--   rule that -MD wrote), `path` (of the directory that was, for telling its files from others)
+-- @treturn string when it did not compile: what clang said
+-- @raise error of stage "compile"
+function M.compile(job)
+  local buffer = ffi.new "char[4096]"
+  local directory = err.check(C.lp_directory_make_temporary(buffer, 4096))
+  local path = ffi.string(buffer)
+  -- Ctrl-C ends clang, and then this, but not before the directory is gone.
+  local caught = C.lp_stop_catch()
+  local ok, result, output = pcall(compile_in, path, directory, job)
+  local signal = C.lp_stop_pending()
+  C.lp_directory_remove(path, directory)
+  if caught then C.lp_stop_release() end
+  if signal == SIGINT or signal == SIGTERM then
+    err.raise { code = "EINTR", stage = "compile", where = false, message = "compiling was interrupted" }
+  end
+  if not ok then error(result, 0) end
+  return result, output
+end
+
+return M

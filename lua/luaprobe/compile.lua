@@ -1,0 +1,231 @@
+--- BPF programs as C text inside a script: `lp.compile[[ … ]]`.
+--
+-- On the author's machine clang compiles it, once: the object is kept in the user's cache. In a script that
+-- `luaprobe pack` has been at, the object is in the script, found by the text's hash, and clang is not needed.
+-- @module luaprobe.compile
+local blocks = require "luaprobe.blocks"
+local cache = require "luaprobe.cache"
+local clang = require "luaprobe.clang"
+local embedded = require "luaprobe.embedded"
+local err = require "luaprobe.error"
+local hash = require "luaprobe.hash"
+local packed = require "luaprobe.packed"
+
+local M = {}
+
+local OPTIONS = { name = true, cflags = true, include = true }
+-- Flags that shape the code. Others could make clang run or write something, and packing somebody's script is not
+-- running it.
+local FLAGS = { "^%-D[%a_]", "^%-U[%a_]", "^%-O[0-3sz]?$", "^%-W[%w-]*=?%w*$", "^%-std=[%w:]+$", "^%-mcpu=v[1-4]$",
+  "^%-fno%-[%w-]+$", "^%-f[%w-]+$", "^%-m%-?[%w-]+$", "^%-w$", "^%-g$" }
+
+local function is_flag(flag)
+  if flag:find "^%-fplugin" or flag:find "^%-fpass" or flag:find "^%-fmodule" then return false end
+  for _, pattern in ipairs(FLAGS) do
+    if flag:find(pattern) then return true end
+  end
+  return false
+end
+
+local function list(options, name)
+  local value = options[name] or {}
+  if type(value) == "string" then value = { value } end
+  if type(value) ~= "table" then err.misuse("lp.compile: %s is a string or a list of strings", name) end
+  for _, item in ipairs(value) do
+    if type(item) ~= "string" or item == "" or item:find "%c" then
+      err.misuse("lp.compile: %s is a list of strings", name)
+    end
+  end
+  return value
+end
+
+--- Checks what lp.compile was given.
+-- @treturn table `name` (or nil), `cflags`, `include`
+function M.options(text, options)
+  if type(text) ~= "string" then err.misuse("lp.compile takes C text, not a %s", type(text)) end
+  if options ~= nil and type(options) ~= "table" then err.misuse "lp.compile's options are a table" end
+  options = options or {}
+  for name in pairs(options) do
+    if not OPTIONS[name] then err.misuse("lp.compile has no option '%s'", tostring(name)) end
+  end
+  local name = options.name
+  if name ~= nil and (type(name) ~= "string" or not name:find "^[%w_.-]+$" or #name > 200) then
+    err.misuse "lp.compile: a name is made of letters, digits, _ . and -"
+  end
+  local cflags = list(options, "cflags")
+  for _, flag in ipairs(cflags) do
+    if not is_flag(flag) then
+      err.misuse("lp.compile: '%s' is not a flag it takes: -DNAME=VALUE, -UNAME, -O, -W…, -f…, -mcpu=vN, -std=…", flag)
+    end
+  end
+  return { name = name, cflags = cflags, include = list(options, "include") }
+end
+
+--- The flags of a block as the manifest of a packed object has them.
+function M.flags_text(options)
+  if #options.cflags == 0 then return "-" end
+  local words = {}
+  for i, flag in ipairs(options.cflags) do
+    words[i] = flag:gsub("[^%w_=.:-]", function(c) return ("%%%02x"):format(c:byte()) end)
+  end
+  return table.concat(words, " ")
+end
+
+-- A relative directory is one beside the script.
+local function include_flags(options, directory)
+  local flags = {}
+  if directory then flags = { "-iquote", directory } end
+  for _, include in ipairs(options.include) do
+    if include:sub(1, 1) ~= "/" then include = (directory or "./") .. include end
+    flags[#flags + 1] = "-I" .. include
+  end
+  return flags
+end
+
+-- The name of a file in a #line directive.
+local function line_directive(line, name)
+  return ('#line %d "%s"\n'):format(line, (name:gsub('[\\"]', "\\%0"):gsub("%c", "?")))
+end
+
+local function job_of(compiler, block, arch)
+  local flags = clang.flags(arch)
+  for _, flag in ipairs(block.options.cflags) do flags[#flags + 1] = flag end
+  for _, flag in ipairs(include_flags(block.options, block.directory)) do flags[#flags + 1] = flag end
+  return { clang = compiler, flags = flags, headers = embedded.headers(),
+    text = line_directive(block.line, block.file) .. block.text .. "\n" }
+end
+
+-- All that the object depends on but headers from the disk.
+local function first_key(job)
+  local parts = { "1", job.clang.version, job.text, #job.flags }
+  for _, flag in ipairs(job.flags) do parts[#parts + 1] = flag end
+  local names = {}
+  for name in pairs(job.headers) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do parts[#parts + 1] = name .. "\0" .. job.headers[name] end
+  for i, part in ipairs(parts) do parts[i] = ("%d:%s"):format(#tostring(part), part) end
+  return hash.sha256(table.concat(parts))
+end
+
+-- The key with the contents of those headers; nil when one is gone.
+local function second_key(first, paths)
+  local parts = { first }
+  for path in paths:gmatch "[^\n]+" do
+    local file = io.open(path, "rb")
+    local text = file and file:read "*a"
+    if file then file:close() end
+    if not text then return nil end
+    parts[#parts + 1] = path .. "\0" .. hash.sha256(text)
+  end
+  return hash.sha256(table.concat(parts, "\0"))
+end
+
+-- The headers from the disk out of a make rule: `block.o: a.h b\ c.h \`.
+local function headers_of(rule, directory)
+  local paths = {}
+  rule = rule:gsub("^[^\n]-block%.o:", ""):gsub("\\\n", " ")
+  for path in rule:gsub("\\ ", "\0"):gmatch "[^%s]+" do
+    path = path:gsub("%z", " ")
+    if path:sub(1, #directory + 1) ~= directory .. "/" then paths[#paths + 1] = path end
+  end
+  return table.concat(paths, "\n")
+end
+
+local function from_cache(first)
+  local paths = cache.read(first .. ".d")
+  local second = paths and second_key(first, paths)
+  return second and cache.read(second .. ".o")
+end
+
+local function to_cache(first, result)
+  local paths = headers_of(result.depends, result.path)
+  local second = second_key(first, paths)
+  if not second then return end
+  cache.write(second .. ".o", result.bytes)
+  cache.write(first .. ".d", paths)
+end
+
+local function missing_header(output)
+  local header = output:match "fatal error: '([^']+)' file not found"
+  if not header then return nil end
+  return ("%s is not there: apt install %s"):format(header,
+    header:find "^bpf/" and "libbpf-dev" or "linux-libc-dev libbpf-dev")
+end
+
+local function did_not_compile(block, output)
+  err.raise { code = "EINVAL", stage = "compile", where = false,
+    message = ("%s:%d: the BPF program does not compile:\n%s"):format(block.file, block.line, (output:gsub("\n$", ""))),
+    hint = missing_header(output) }
+end
+
+--- Compiles a block with the clang that is here, or takes it from the cache.
+-- @tparam table compiler from luaprobe.clang's find
+-- @tparam table block `text`, `options` (see options), `line` and `file` (where it stands, for diagnostics),
+--   `directory` (of the script; nil for none)
+-- @tparam string arch
+-- @treturn string the object's bytes
+-- @raise error of stage "compile" or "cache"
+function M.block(compiler, block, arch)
+  local job = job_of(compiler, block, arch)
+  local first = first_key(job)
+  local bytes = from_cache(first)
+  if bytes then return bytes end
+  local result, output = clang.compile(job)
+  if not result then did_not_compile(block, output) end
+  if result.output ~= "" then io.stderr:write(result.output) end
+  to_cache(first, result)
+  return result.bytes
+end
+
+-- Where a text stands in the script that has it: the line, or nil.
+local function line_of(script, text, near)
+  local best
+  for _, block in ipairs(script and blocks.scan(script).blocks or {}) do
+    if block.text == text and (not best or math.abs(block.line - near) < math.abs(best - near)) then
+      best = block.line
+    end
+  end
+  return best
+end
+
+-- What is known of who calls lp.compile: the file and the line.
+local function caller()
+  for level = 3, 60 do
+    local info = debug.getinfo(level, "Sl")
+    if not info then return { source = "", short_src = "?", currentline = 1 } end
+    if info.currentline > 0 and not info.source:find "^@lua/luaprobe/" then return info end
+  end
+end
+
+local function nowhere(file, line, pack)
+  local message = pack and pack:edited_message() or "there is no object packed for it"
+  err.raise { code = "ENOENT", stage = "compile", where = false,
+    message = ("%s:%d: this BPF program is C text, %s, and there is no clang here to compile it"):format(
+      file, line, message),
+    hint = "either install clang here (apt install clang libbpf-dev linux-libc-dev), or pack the script on a machine "
+      .. "that has it and take that file: luaprobe pack SCRIPT" }
+end
+
+--- The BPF program that a C text is.
+--
+--     local obj = lp.load(lp.compile [[ #include "probe.bpf.h" … ]])
+-- @tparam string text C: `#include <linux/…>`, `<bpf/…>` and the headers of bpf/include work
+-- @tparam[opt] table options `name` for messages; `cflags`: a list of flags (-DNAME=VALUE, …); `include`: a list of
+--   directories, beside the script when they are relative
+-- @treturn table what lp.open and lp.load take: `bytes`, `name`
+-- @raise error of stage "compile": clang's diagnostics, with the script's lines; neither a packed object nor clang
+function M.compile(text, options)
+  options = M.options(text, options)
+  local info = caller()
+  local script = packed.of_source(info.source)
+  local found = script.pack and script.pack:block(hash.sha256(text), M.flags_text(options))
+  if found then return found end
+  local compiler = clang.find()
+  if not compiler then nowhere(info.short_src, info.currentline, script.pack) end
+  local line = line_of(script.text, text, info.currentline) or info.currentline
+  local name = options.name or (info.short_src:match "([%w_.-]+)$" or "script"):gsub("%.lua$", "")
+  local block = { text = text, options = options, line = line, file = info.short_src, directory = script.directory }
+  return { name = name, bytes = M.block(compiler, block, clang.here) }
+end
+
+return M

@@ -1,0 +1,143 @@
+--- The report of luaprobe.inspect as text for people.
+-- @module luaprobe.inspect_text
+local clang = require "luaprobe.clang"
+local inspect = require "luaprobe.inspect"
+local json = require "luaprobe.json"
+local text = require "luaprobe.text"
+
+local M = {}
+
+local WIDTH = 100
+
+local function say(format, ...)
+  local values = { ... }
+  for i, value in ipairs(values) do values[i] = text.of(value) end
+  io.stdout:write(format:format(unpack(values)), "\n")
+end
+
+-- A heading and words, wrapped.
+local function wrap(heading, words)
+  local line = ("  %-10s"):format(heading)
+  local start = #line
+  for i, word in ipairs(words) do
+    word = text.of(word) .. (i < #words and "," or "")
+    if #line > start and #line + 1 + #word > WIDTH then
+      io.stdout:write(line, "\n")
+      line = (" "):rep(start)
+    end
+    line = line .. " " .. word
+  end
+  io.stdout:write(line, "\n")
+end
+
+local function size(bytes)
+  if not bytes then return "-" end
+  if bytes < 1024 then return ("%d B"):format(bytes) end
+  if bytes < 1024 * 1024 then return ("%.1f kB"):format(bytes / 1024) end
+  return ("%.1f MB"):format(bytes / 1024 / 1024)
+end
+
+local function show_programs(object)
+  for i, program in ipairs(object.programs) do
+    say("  %-10s %-26s %s", i == 1 and "programs" or "", program.name, program.target or program.section)
+  end
+end
+
+local function show_maps(object)
+  for i, map in ipairs(object.maps) do
+    say("  %-10s %-26s %-17s key %d, value %d, %d entries: %s", i == 1 and "maps" or "", map.name, map.type,
+      map.key_size, map.value_size, map.max_entries, size(map.memory))
+  end
+  if #object.maps > 0 then say("  %-10s %s when all are full", "memory", size(object.memory)) end
+end
+
+local function show_calls(object)
+  local names, changing = {}, {}
+  for i, helper in ipairs(object.helpers) do
+    names[i] = helper.changes and helper.name .. " (!)" or helper.name
+    if helper.changes then
+      changing[#changing + 1] = ("%s in %s"):format(helper.name, table.concat(helper.sections, ", "))
+    end
+  end
+  if #names > 0 then wrap("helpers", names) end
+  if #changing > 0 then wrap("CHANGES", changing) end
+  if #object.externs > 0 then wrap("kernel's", object.externs) end
+end
+
+local function show_types(object)
+  local words = {}
+  for _, type in ipairs(object.kernel_types) do
+    if #type.fields == 0 then words[#words + 1] = type.name end
+    for _, field in ipairs(type.fields) do words[#words + 1] = type.name .. "." .. field end
+  end
+  if #words > 0 then wrap("CO-RE", words) end
+end
+
+local function show_needs(object)
+  local words = {}
+  for _, feature in ipairs(object.features) do
+    if feature.since == object.kernel then words[#words + 1] = feature.name end
+  end
+  say("  %-10s Linux %s or newer: %s; luaprobe itself needs 5.10", "kernel", object.kernel, table.concat(words, ", "))
+end
+
+local function show_object(object)
+  local origin = not object.arch and "object"
+    or (object.packed and "packed for %s" or "compiled for %s"):format(object.arch)
+  say("%s (%s)", object.name, origin)
+  show_programs(object)
+  show_maps(object)
+  show_calls(object)
+  show_types(object)
+  show_needs(object)
+  say("  %-10s %s, %d instructions, sha256 %s", "size", size(object.size), object.instructions, object.sha256)
+  if object.source_sha256 then say("  %-10s sha256 %s", "C text", object.source_sha256) end
+  if object.clang then say("  %-10s %s%s", "clang", object.clang, object.flags and ", flags " .. object.flags or "") end
+end
+
+-- One architecture is shown whole, of the others how they differ: their hash and size.
+local function show_objects(objects)
+  local shown = {}
+  for _, pass in ipairs { clang.here, false } do
+    for _, object in ipairs(objects) do
+      if (object.arch == pass or object.arch == nil or not pass) and not shown[object.name] then
+        shown[object.name] = object
+        show_object(object)
+      end
+    end
+  end
+  for _, object in ipairs(objects) do
+    if shown[object.name] ~= object then
+      say("%s (packed for %s): %s, sha256 %s", object.name, object.arch, size(object.size), object.sha256)
+    end
+  end
+end
+
+local function show_libraries(libraries)
+  if not libraries then return end
+  if #libraries == 0 then say "Lua libraries: none but luaprobe's and the harmless ones" return end
+  say "Lua libraries that the script asks for ((!): can act on the machine, or hide what does)"
+  for _, library in ipairs(libraries) do
+    say("  %-26s line %s", library.name .. (library.acts and " (!)" or ""), table.concat(library.lines, ", "))
+  end
+end
+
+--- Prints a report.
+function M.show(report)
+  local packed = #report.architectures > 0 and ", packed for " .. table.concat(report.architectures, ", ") or ""
+  say("%s: %s of %s%s, sha256 %s", report.file, report.kind, size(report.size), packed, report.sha256)
+  for _, note in ipairs(report.notes) do say("note: %s", note) end
+  show_objects(report.objects)
+  show_libraries(report.libraries)
+end
+
+--- `luaprobe inspect`.
+-- @tparam string what see luaprobe.inspect.of
+-- @tparam[opt] boolean as_json
+function M.run(what, as_json)
+  local report = inspect.of(what)
+  if as_json then return json.print(inspect.for_json(report)) end
+  M.show(report)
+end
+
+return M

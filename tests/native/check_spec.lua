@@ -1,0 +1,69 @@
+-- check: what it says of this machine, and whether scripts would run here.
+local helper = require "helper"
+
+if not helper.is_root() then
+  describe("check", function() pending "needs root" end)
+  return
+end
+
+describe("check", function()
+  helper.check_leaks(before_each, after_each)
+
+  local function rows(arguments)
+    local out, err, status = helper.luaprobe_run("check " .. arguments)
+    assert.are.equal("", err)
+    return out, status
+  end
+
+  it("of the machine tells what is there", function()
+    local out, status = rows ""
+    assert.are.equal(0, status, out)
+    local function says(state, name) return out:find(("%-4s %s "):format(state, name), 1, true) end
+    assert.is_truthy(says("yes", "kernel") and says("yes", "capabilities") and says("yes", "LuaJIT"), out)
+    assert.is_truthy(says(helper.has_kprobes() and "yes" or "NO", "kprobes"), out)
+    assert.is_truthy(says("yes", "uprobes") and says("yes", "BTF") and says("yes", "ring buffer"), out)
+    assert.is_truthy(says(helper.kernel_version() >= 5015 and "yes" or "NO", "links"), out)
+    assert.is_truthy(says(helper.has_program "clang" and "yes" or "NO", "clang"), out)
+    -- tests/native/probes_spec.lua finds the mechanism multi on just these.
+    local multi = helper.has_kprobes() and helper.kernel_version() >= 6012
+    assert.is_truthy(says(multi and "yes" or "NO", "kprobe.multi"), out)
+    assert.is_truthy(says(helper.kernel_version() >= 6006 and "yes" or "NO", "uprobe.multi"), out)
+    -- A mend for each lack.
+    for lack in out:gmatch "\nNO [^\n]*\n([^\n]*)" do assert.is_truthy(lack:find "^ +%S", lack) end
+  end)
+
+  it("of a script tells which programs would load and attach, and enables none", function()
+    local out, status = rows "opensnoop"
+    assert.are.equal(0, status, out)
+    local kprobes = helper.has_kprobes() and "yes" or "NO"
+    assert.is_truthy(out:find(("%-4s do_sys_openat2 "):format(kprobes), 1, true), out)
+    assert.is_truthy(out:find("yes  sys_enter_openat ", 1, true), out)
+    if not helper.has_kprobes() then assert.is_truthy(out:find("no kprobes", 1, true), out) end
+  end)
+
+  it("of a script whose programs would not run exits 1, with the reason", function()
+    local directory, remove = helper.temporary_directory()
+    for _, name in ipairs { "rejected", "absent" } do
+      os.execute(("cp %s%s.bpf.o %s/"):format(helper.fixtures, name, directory))
+      helper.write(("%s/%s.lua"):format(directory, name), ('require "luaprobe".load "%s"'):format(name))
+      local out, status = rows(("%s/%s.lua"):format(directory, name))
+      -- Of the second one there is a program that would run.
+      assert.are.equal(name == "rejected" and 1 or 0, status, out)
+      assert.is_truthy(out:find("NO   ", 1, true), out)
+    end
+    assert.is_truthy((rows(directory .. "/absent.lua")):find("no such tracepoint", 1, true))
+    assert.is_truthy((rows(directory .. "/rejected.lua")):find("refused program", 1, true))
+    remove()
+  end)
+
+  it("tells a user without privileges what is missing", function()
+    local directory, remove = helper.temporary_directory()
+    os.execute(("chmod 755 %s && cp %s %s/"):format(directory, helper.luaprobe, directory))
+    local out, _, status = helper.run(("setpriv --reuid 65534 --regid 65534 --clear-groups %s/luaprobe check"):format(
+      directory))
+    remove()
+    assert.are.equal(1, status)
+    assert.is_truthy(out:find("NO   capabilities         without CAP_BPF and CAP_PERFMON\n", 1, true), out)
+    assert.is_truthy(out:find("sudo", 1, true), out)
+  end)
+end)

@@ -1,0 +1,225 @@
+-- lp.compile: what compiles, what clang's complaints look like, and the cache.
+local blocks = require "luaprobe.blocks"
+local helper = require "helper"
+
+describe("the programs of a script", function()
+  local function names(text)
+    local found, list = blocks.scan(text), {}
+    for _, block in ipairs(found.blocks) do list[#list + 1] = ("%s@%d"):format(block.text or "?", block.line) end
+    for _, object in ipairs(found.objects) do list[#list + 1] = ("%s:%d"):format(object.name, object.line) end
+    return table.concat(list, " ")
+  end
+
+  it("are found in its text, with their lines", function()
+    assert.are.equal("int x;\n@3", names 'local lp = require "luaprobe"\nlp.compile[[\nint x;\n]]')
+    assert.are.equal("a@2", names "local lp = require('luaprobe')\nlp.compile 'a'")
+    assert.are.equal("ab@1", names "local lp = require 'luaprobe' lp.compile('a' .. [[b]], { name = 'n' })")
+    assert.are.equal("c@1", names 'require "luaprobe".compile [==[c]==]')
+    assert.are.equal("d@3 n:3", names "local l = require 'luaprobe'\nlocal c = 1\nl.load(l.compile 'd') l.open 'n'")
+    assert.are.equal("e@2", names "local lp = require 'luaprobe' local compile = lp.compile\ncompile 'e'")
+    assert.are.equal("one:1 two:2", names "lp = require 'luaprobe' lp.load('one', { const = f() })\nlp.open('two')")
+    assert.are.equal("f@2", names "#!/x 'y\nlocal lp = require 'luaprobe' lp.compile 'f'")
+  end)
+
+  it("are not what only looks like one", function()
+    assert.are.equal("", names "lp.compile 'a'") -- lp is not the library
+    assert.are.equal("", names "local lp = require 'luaprobe' -- lp.compile 'a'")
+    assert.are.equal("", names "local lp = require 'luaprobe' local s = \"lp.compile 'a'\" --[[ lp.load 'x' ]]")
+    assert.are.equal("", names "local lp = require 'luaprobe' x.lp.compile 'a' lp.compiled 'b' y:lp()")
+    assert.are.equal("?@1 ?@1", names "local lp = require 'luaprobe' lp.compile(text) lp.compile('a', { name = f() })")
+  end)
+
+  it("survive any text", function()
+    math.randomseed(3)
+    local parts = { "lp.compile", "require", "'luaprobe'", "[[", "]]", "[=[", "--", "'", '"', "\\", "\n", "(", ")", "{",
+      "}", "=", ",", "..", "lp", "local", "1e", "]=]", "compile", "\0", "\255" }
+    for _ = 1, 2000 do
+      local text = {}
+      for i = 1, math.random(30) do text[i] = parts[math.random(#parts)] end
+      blocks.scan(table.concat(text, math.random() < 0.5 and " " or ""))
+    end
+  end)
+end)
+
+if not helper.has_program "clang" then
+  describe("lp.compile", function() pending "needs clang" end)
+  return
+end
+
+describe("lp.compile", function()
+  local directory, remove, cache
+  before_each(function()
+    directory, remove = helper.temporary_directory()
+    cache = directory .. "/cache"
+  end)
+  after_each(function() remove() end)
+
+  local function run(text, environment)
+    helper.write(directory .. "/tool.lua", text)
+    return helper.run(("env XDG_CACHE_HOME=%s %s %s %s/tool.lua"):format(cache, environment or "", helper.luaprobe,
+      directory))
+  end
+
+  local function program(body, options, includes)
+    return ([==[
+local lp = require "luaprobe"
+local object = lp.open(lp.compile([[
+%s
+#include "luaprobe.bpf.h"
+SEC("tracepoint/syscalls/sys_enter_getpgid")
+int enter(void *ctx)
+{
+    %s
+}
+char LICENSE[] SEC("license") = "GPL";
+]]%s))
+print(object.name, #object.programs)
+object:close()
+]==]):format(includes or "", body, options or "")
+  end
+
+  it("finds the kernel's headers, libbpf's and the project's own", function()
+    local includes = "#include <linux/bpf.h>\n#include <linux/types.h>\n#include <linux/sched.h>\n"
+      .. "#include <bpf/bpf_helpers.h>\n#include <bpf/bpf_core_read.h>\n"
+      .. '#include "kernel.h"\n#include "filter.bpf.h"\n#include "probe.bpf.h"\n'
+    assert.are.same({ "tool\t1\n", "", 0 }, { run(program("return lp_filter_matches();", nil, includes)) })
+  end)
+
+  it("takes a name, flags and directories of headers, beside the script and elsewhere", function()
+    os.execute(("mkdir %s/inc"):format(directory))
+    helper.write(directory .. "/inc/mine.h", "#define ONE 1\n")
+    helper.write(directory .. "/beside.h", "#define TWO 2\n")
+    local out, err, status = run(program("return ONE + TWO + THREE;",
+      ', { name = "named", cflags = { "-DTHREE=3", "-Wno-unused" }, include = "inc" }',
+      '#include "mine.h"\n#include "beside.h"'))
+    assert.are.same({ "named\t1\n", "", 0 }, { out, err, status })
+  end)
+
+  it("shows clang's complaints with the script's own lines", function()
+    local _, err, status = run(program "return nonsense;")
+    assert.are.equal(1, status)
+    assert.is_truthy(err:find("tool.lua:8:12: error: use of undeclared identifier 'nonsense'", 1, true), err)
+    assert.is_truthy(err:find("    return nonsense;", 1, true), err)
+    assert.is_nil(err:find("/luaprobe-", 1, true), err) -- no temporary directory's name
+    -- On the call's own line, in quotes, in a file with DOS line ends.
+    _, err = run "local lp = require 'luaprobe'\nlp.compile 'int x = y;'"
+    assert.is_truthy(err:find("tool.lua:2:9: error: use of undeclared identifier 'y'", 1, true), err)
+    _, err = run((program("return nonsense;"):gsub("\n", "\r\n")))
+    assert.is_truthy(err:find("tool.lua:8:12: error:", 1, true), err)
+    _, err = run(program("return undeclared();"))
+    assert.is_truthy(err:find("tool.lua:8:12: error:", 1, true), err)
+  end)
+
+  it("says what to install when a header is missing", function()
+    local _, err = run(program("return 0;", nil, "#include <bpf/no_such.h>"))
+    assert.is_truthy(err:find("tool.lua:3:10: fatal error: 'bpf/no_such.h' file not found", 1, true), err)
+    assert.is_truthy(err:find("libbpf-dev", 1, true), err)
+  end)
+
+  it("shows warnings, and goes on", function()
+    local out, err, status = run(program "int unused; return 0;")
+    assert.are.same({ "tool\t1\n", 0 }, { out, status })
+    assert.is_truthy(err:find("tool.lua:8:9: warning: unused variable", 1, true), err)
+  end)
+
+  it("without clang names both ways out", function()
+    local out, err, status = run(program "return 0;", "LUAPROBE_CLANG=/nonexistent")
+    assert.are.same({ "", 1 }, { out, status })
+    assert.is_truthy(err:find("install clang", 1, true) and err:find("luaprobe pack", 1, true), err)
+    assert.is_truthy(err:find("tool.lua:", 1, true) and err:find("no clang here", 1, true), err)
+  end)
+
+  it("refuses what it does not know", function()
+    for _, call in ipairs { "lp.compile(5)", "lp.compile('int x;', 5)", "lp.compile('int x;', { nmae = 'x' })",
+      "lp.compile('int x;', { name = '../x' })", "lp.compile('int x;', { cflags = { '-fplugin=/x' } })",
+      "lp.compile('int x;', { cflags = { '-o', '/x' } })", "lp.compile('int x;', { cflags = '@file' })" } do
+      local _, err, status = run("local lp = require 'luaprobe'\n" .. call)
+      assert.are.equal(1, status)
+      assert.is_truthy(err:find("tool.lua:2: lp.compile", 1, true), err)
+    end
+  end)
+
+  -- A clang that notes each compilation.
+  local function counting()
+    helper.write(directory .. "/clang",
+      ('#!/bin/sh\ncase "$*" in *block.c*) echo x >>%s/count;; esac\nexec clang "$@"\n'):format(directory))
+    os.execute(("chmod +x %s/clang; : >%s/count"):format(directory, directory))
+    return "LUAPROBE_CLANG=" .. directory .. "/clang", function()
+      return select(2, helper.read(directory .. "/count"):gsub("x", ""))
+    end
+  end
+
+  it("compiles the same text once, and again when flags, headers or clang change", function()
+    local clang, count = counting()
+    os.execute("mkdir " .. directory .. "/inc")
+    helper.write(directory .. "/inc/mine.h", "#define ONE 1\n")
+    local function ask(body, flags)
+      local out, err, status = run(program(body, (", { include = 'inc', cflags = { %s } }"):format(flags or ""),
+        '#include "mine.h"'), clang)
+      assert.are.same({ "tool\t1\n", "", 0 }, { out, err, status })
+      return count()
+    end
+    assert.are.equal(1, ask "return ONE;")
+    assert.are.equal(1, ask "return ONE;")
+    assert.are.equal(2, ask "return ONE + 1;")
+    assert.are.equal(3, ask("return ONE;", "'-DX=1'"))
+    helper.write(directory .. "/inc/mine.h", "#define ONE 2\n")
+    assert.are.equal(4, ask "return ONE;")
+    helper.write(directory .. "/inc/mine.h", "#define ONE 1\n")
+    assert.are.equal(4, ask "return ONE;") -- the object of these contents is still there
+    helper.write(directory .. "/clang", (helper.read(directory .. "/clang"):gsub("exec", function()
+      return 'case "$*" in --version) echo "clang version 99.0";; esac\nexec'
+    end)))
+    assert.are.equal(5, ask "return ONE;")
+  end)
+
+  it("keeps the cache private, whole under parallel runs, and leaves no temporary files", function()
+    helper.write(directory .. "/tool.lua", program "return 0;")
+    local out, err = helper.run((("export XDG_CACHE_HOME=@/cache TMPDIR=@/tmp; mkdir @/tmp; "
+      .. "for i in 1 2 3 4 5 6; do %s @/tool.lua & done; wait; ls -A @/tmp | wc -l"):format(helper.luaprobe)
+      :gsub("@", directory)))
+    assert.are.equal("", err)
+    assert.are.equal(("tool\t1\n"):rep(6) .. "0\n", out)
+    assert.are.equal("700\n", (helper.run("stat -c %a " .. cache .. "/luaprobe")))
+    assert.are.equal("", (helper.run(("find %s -type f -perm /077; find %s -name '*.new'"):format(cache, cache))))
+    -- The object and its list of headers.
+    assert.are.equal("2\n", (helper.run(("ls %s/luaprobe | wc -l"):format(cache))))
+  end)
+
+  local function refused(why)
+    local out, err, status = run(program "return 0;")
+    assert.are.same({ "", 1 }, { out, status })
+    assert.is_truthy(err:find(cache .. "/luaprobe", 1, true) and err:find(why, 1, true), err)
+    assert.is_truthy(err:find("XDG_CACHE_HOME", 1, true), err)
+  end
+
+  it("refuses a cache that is a symbolic link, no directory, somebody else's or open to others", function()
+    os.execute(("mkdir %s %s/elsewhere; ln -s %s/elsewhere %s/luaprobe"):format(cache, directory, directory, cache))
+    refused "symbolic link"
+    os.execute(("rm %s/luaprobe; : >%s/luaprobe"):format(cache, cache))
+    refused "no directory"
+    os.execute(("rm %s/luaprobe; mkdir -m 777 %s/luaprobe"):format(cache, cache))
+    refused "others can write"
+    if not helper.is_root() then return end
+    os.execute(("chmod 700 %s/luaprobe; chown 65534 %s/luaprobe"):format(cache, cache))
+    refused "somebody else"
+    os.execute(("chown 0 %s/luaprobe; chmod 755 %s/luaprobe"):format(cache, cache)) -- ours, made by another program
+    assert.are.equal("tool\t1\n", (run(program "return 0;")))
+    assert.are.equal("700\n", (helper.run("stat -c %a " .. cache .. "/luaprobe")))
+  end)
+
+  it("takes no object out of the cache that is not a file of its own", function()
+    assert.are.equal("tool\t1\n", (run(program "return 0;")))
+    local object = helper.run(("ls %s/luaprobe/*.o"):format(cache)):gsub("\n", "")
+    os.execute(("mv %s %s/moved.o; ln -s %s/moved.o %s"):format(object, directory, directory, object))
+    local clang, count = counting()
+    assert.are.equal("tool\t1\n", (run(program "return 0;", clang)))
+    assert.are.equal(1, count())
+  end)
+
+  it("works where nothing can be kept", function()
+    assert.are.equal("tool\t1\n", (run(program "return 0;", "XDG_CACHE_HOME=/proc")))
+    assert.are.equal("tool\t1\n", (run(program "return 0;", "XDG_CACHE_HOME=relative HOME=/nonexistent/home")))
+    assert.is_false(helper.exists "/nonexistent")
+  end)
+end)
