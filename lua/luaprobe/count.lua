@@ -58,10 +58,11 @@ function Count:total()
   return total
 end
 
---- Hits that found no room for their key.
+--- Hits that found no room for their key, or that the kernel left out.
 -- @treturn number
 function Count:lost()
-  return self.object.handle and tonumber(self.object.data.full) or self.final_lost or 0
+  if not self.object.handle then return self.final_lost or 0 end
+  return tonumber(self.object.data.full) + live.missed(self.object)
 end
 
 local function lines(self, most, before, seconds)
@@ -77,7 +78,10 @@ local function lines(self, most, before, seconds)
       add("%12.0f  %s", item.count, self.key.show(item.key))
     end
   end
-  if self:lost() > 0 then add("%12.0f  hits found no room for their key: raise max_entries", self:lost()) end
+  if self:lost() > 0 then
+    add("%12.0f  hits were left out: no room for their key (raise max_entries), or the program was running already",
+      self:lost())
+  end
   return out
 end
 

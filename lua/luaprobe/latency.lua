@@ -82,11 +82,11 @@ function Latency:total()
   return total
 end
 
---- Calls that could not be followed: no room for their start, or for their key.
+--- Calls that could not be followed: no room for their start, or for their key, or the kernel left them out.
 -- @treturn number
 function Latency:lost()
   if not self.object.handle then return self.final_lost or 0 end
-  return tonumber(self.object.data.full) + tonumber(self.object.data.unjoined)
+  return tonumber(self.object.data.full) + tonumber(self.object.data.unjoined) + live.missed(self.object)
 end
 
 local function text_of(self, most)

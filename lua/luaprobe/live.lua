@@ -112,4 +112,18 @@ function M.check_options(what, opts, known)
   return opts
 end
 
+--- Hits that the kernel left out: a program that was running already on that CPU (since Linux 6.13 system calls'
+-- tracepoints can be preempted by themselves), or too many calls at once for a kretprobe. Of all processes, since the
+-- program did not get to look at which.
+-- @param object the luaprobe.object, open
+-- @treturn number
+function M.missed(object)
+  local by_programs, by_probes = 0, 0
+  for _, program in ipairs(object.programs) do
+    if program.autoload then by_programs = by_programs + tonumber(program:info().missed) end
+  end
+  for _, probe in ipairs(object.probes) do by_probes = by_probes + (probe.missed or 0) end
+  return math.max(by_programs, by_probes) -- a probe's count has its program's in it, where it is known
+end
+
 return M

@@ -169,11 +169,12 @@ function Trace:total()
   return self.object.handle and tonumber(self.object.data.hits) or self.final_total or 0
 end
 
---- Events that found a buffer full, and calls that found no room to wait for their return.
+--- Events that found a buffer full, calls that found no room to wait for their return, and hits that the kernel left
+-- out.
 -- @treturn number
 function Trace:lost()
   if not self.object.handle then return self.final_lost or 0 end
-  return self.object.maps.events.lost + tonumber(self.object.data.unjoined)
+  return self.object.maps.events.lost + tonumber(self.object.data.unjoined) + live.missed(self.object)
 end
 
 --- Detaches; the events so far stay.

@@ -4,8 +4,8 @@ local find = require "luaprobe.find"
 
 local M = {}
 
-M.SUMMARY = "Runs a Lua script that traces this machine by way of precompiled BPF programs; without one it is a prompt,\n"
-  .. "at which help() tells what there is."
+M.SUMMARY = "Runs a Lua script that traces this machine by way of precompiled BPF programs; without one it is\n"
+  .. "a prompt, at which help() tells what there is."
 
 --- How it is called: what follows the name, and what that means.
 M.FORMS = {
