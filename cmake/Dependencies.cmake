@@ -5,6 +5,7 @@ pkg_check_modules(LUAJIT_PC REQUIRED luajit)
 pkg_check_modules(LIBBPF REQUIRED libbpf>=1.1)
 pkg_check_modules(LIBELF REQUIRED libelf)
 pkg_check_modules(ZLIB REQUIRED zlib)
+pkg_check_modules(LIBEDIT REQUIRED libedit)
 pkg_check_modules(LIBMD REQUIRED libmd)
 
 find_program(LUAJIT NAMES luajit REQUIRED)
@@ -45,11 +46,29 @@ if(NOT STATIC_LIBELF_WORKS)
   set(libelf elf)
 endif()
 
+# libedit's own list names libraries as they were called once (termcap); these are what its archive refers to.
+foreach(name edit tinfo bsd md)
+  prefer_static(${name} library)
+  list(APPEND libedit ${library})
+endforeach()
+
+function(check_static_libedit libraries)
+  set(CMAKE_REQUIRED_LIBRARIES ${libraries})
+  check_c_source_compiles("#include <histedit.h>
+    int main(void) { el_end(0); return 0; }" STATIC_LIBEDIT_WORKS)
+endfunction()
+
+check_static_libedit("${libedit}")
+if(NOT STATIC_LIBEDIT_WORKS)
+  message(STATUS "libedit.a cannot be linked: luaprobe will need libedit.so where it runs")
+  set(libedit edit)
+endif()
+
 add_library(luaprobe_dependencies INTERFACE)
 prefer_static(bpf libbpf)
 prefer_static(z zlib)
 prefer_static(md libmd)
-target_link_libraries(luaprobe_dependencies INTERFACE ${libbpf} ${libelf} ${zlib} ${libmd})
+target_link_libraries(luaprobe_dependencies INTERFACE ${libbpf} ${libelf} ${zlib} ${libmd} ${libedit})
 
 # All of LuaJIT is kept, also what only the C modules of other packages call.
 add_library(luaprobe_luajit INTERFACE)

@@ -351,6 +351,7 @@ bool lp_btf_type(const struct lp_btf *btf, uint32_t id, struct lp_type *out)
     case BTF_KIND_PTR:
     case BTF_KIND_VAR:
     case BTF_KIND_FUNC:
+    case BTF_KIND_FUNC_PROTO:
         out->of = type->type;
         break;
     default:
@@ -374,6 +375,11 @@ bool lp_btf_member(const struct lp_btf *btf, uint32_t id, uint32_t i, struct lp_
             return false;
         *out = (struct lp_member){
             .name = lp_btf_name_at(btf, variable->name_off), .type = variable->type, .bit_offset = place->offset * 8};
+        return true;
+    }
+    if (btf_is_func_proto(type)) {
+        *out = (struct lp_member){.name = lp_btf_name_at(btf, btf_params(type)[i].name_off),
+                                  .type = btf_params(type)[i].type};
         return true;
     }
     if (!btf_is_composite(type))

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -74,20 +76,70 @@ static bool parse(struct lp_kallsyms *kallsyms)
     return true;
 }
 
-struct lp_kallsyms *lp_kallsyms_open(const char *path)
+/* NULL and a positive errno. */
+static struct lp_kallsyms *read_and_parse(const char *path, int *error)
 {
     struct lp_kallsyms *kallsyms = calloc(1, sizeof(*kallsyms));
-    int fd = open(path ? path : "/proc/kallsyms", O_RDONLY | O_CLOEXEC);
-    int error = !kallsyms ? -ENOMEM : fd < 0 ? -errno : lp_bytes_read_stream(fd, &kallsyms->text);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int result = !kallsyms ? -ENOMEM : fd < 0 ? -errno : lp_bytes_read_stream(fd, &kallsyms->text);
 
     if (fd >= 0)
         close(fd);
-    if (error == 0 && parse(kallsyms))
+    if (result == 0 && parse(kallsyms))
         return kallsyms;
     lp_kallsyms_close(kallsyms);
-    error = error ? -error : ENOMEM;
-    lp_error_set(error, "symbols", "%s cannot be read: %s", path ? path : "/proc/kallsyms", strerror(error));
+    *error = result ? -result : ENOMEM;
     return NULL;
+}
+
+static const char proc_kallsyms[] = "/proc/kallsyms";
+static pthread_t reader;
+static bool is_reading;
+
+static void *read_ahead(void *unused)
+{
+    int error;
+
+    (void)unused;
+    return read_and_parse(proc_kallsyms, &error);
+}
+
+void lp_kallsyms_read_ahead(void)
+{
+    sigset_t all;
+    sigset_t before;
+
+    if (is_reading)
+        return;
+    /* Signals are for the thread that has Lua. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    is_reading = pthread_create(&reader, NULL, read_ahead, NULL) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* What was read ahead, or NULL. */
+static struct lp_kallsyms *take_read_ahead(void)
+{
+    void *kallsyms = NULL;
+
+    if (is_reading)
+        pthread_join(reader, &kallsyms);
+    is_reading = false;
+    return kallsyms;
+}
+
+struct lp_kallsyms *lp_kallsyms_open(const char *path)
+{
+    struct lp_kallsyms *kallsyms = path ? NULL : take_read_ahead();
+    int error;
+
+    path = path ? path : proc_kallsyms;
+    if (!kallsyms)
+        kallsyms = read_and_parse(path, &error);
+    if (!kallsyms)
+        lp_error_set(error, "symbols", "%s cannot be read: %s", path, strerror(error));
+    return kallsyms;
 }
 
 void lp_kallsyms_close(struct lp_kallsyms *kallsyms)
@@ -122,6 +174,45 @@ bool lp_kallsyms_next(const struct lp_kallsyms *kallsyms, const char *pattern, c
         return true;
     }
     return false;
+}
+
+/* Parts that compilers put elsewhere, and markers, which nobody calls. */
+static bool is_fragment(const char *name)
+{
+    return name[0] == '.' || strstr(name, ".cold") || strncmp(name, "__pfx_", 6) == 0 ||
+           strncmp(name, "__cfi_", 6) == 0;
+}
+
+static size_t common_length(const char *a, const char *b, size_t most)
+{
+    size_t length = 0;
+
+    while (length < most && a[length] == b[length])
+        length++;
+    return length;
+}
+
+size_t lp_kallsyms_complete(const struct lp_kallsyms *kallsyms, const char *prefix, const char **out, size_t max,
+                            size_t *common)
+{
+    size_t length = strlen(prefix);
+    const char *first = NULL;
+    size_t count = 0;
+
+    *common = 0;
+    for (size_t i = 0; i < kallsyms->count; i++) {
+        const char *name = kallsyms->symbols[i].name;
+
+        if (strncmp(name, prefix, length) != 0 || is_fragment(name))
+            continue;
+        if (!first)
+            *common = strlen(first = name);
+        *common = common_length(first, name, *common);
+        if (count < max)
+            out[count] = name;
+        count++;
+    }
+    return count;
 }
 
 /* The index of the first symbol that does not lie before an address. */

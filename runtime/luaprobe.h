@@ -18,7 +18,7 @@
 /* ---- versions ------------------------------------------------------------------------------------------------- */
 
 /* Goes up whenever a declaration below changes; cdef.lua refuses a host that was compiled with another number. */
-enum { LP_ABI = 7 };
+enum { LP_ABI = 8 };
 int lp_abi(void);
 const char *lp_version(void);
 const char *lp_version_libbpf(void);
@@ -231,7 +231,7 @@ struct lp_type {
     const char *name;  /* "" when anonymous */
     uint32_t size;     /* bytes */
     uint32_t count;    /* members, enumerators, array elements, variables of a data section */
-    uint32_t of;       /* the type of an array's elements, of a pointer's target, of a variable */
+    uint32_t of;       /* the type of an array's elements, a pointer's target, a variable, what a function returns */
     uint32_t encoding; /* integers: BTF_INT_*; enumerations: BTF_INT_SIGNED or 0 */
 };
 
@@ -251,7 +251,10 @@ struct lp_enumerator {
 uint32_t lp_btf_count(const struct lp_btf *btf);
 /* False when the id is not one of this BTF's, or the type's size cannot be known. */
 bool lp_btf_type(const struct lp_btf *btf, uint32_t id, struct lp_type *out);
-/* The i-th member of a struct or union, or variable of a data section (its bit_offset counted from the section). */
+/*
+ * The i-th member of a struct or union, variable of a data section (its bit_offset counted from the section), or
+ * parameter of a function's prototype (no bit_offset).
+ */
 bool lp_btf_member(const struct lp_btf *btf, uint32_t id, uint32_t i, struct lp_member *out);
 bool lp_btf_enumerator(const struct lp_btf *btf, uint32_t id, uint32_t i, struct lp_enumerator *out);
 /* The id of a type by kind and name; 0 when there is none. BTF_KIND_ENUM stands for enumerations of 64 bits too. */
@@ -489,6 +492,8 @@ struct lp_kernel_symbol {
 
 /* Reads /proc/kallsyms, or another file like it when path is not NULL. */
 struct lp_kallsyms *lp_kallsyms_open(const char *path);
+/* Reads /proc/kallsyms in a thread of its own, so that the next lp_kallsyms_open finds it done. */
+void lp_kallsyms_read_ahead(void);
 void lp_kallsyms_close(struct lp_kallsyms *kallsyms);
 /*
  * The next function from *position on whose name and module (NULL or "": any) match the patterns (*, ?, [abc]), by
@@ -496,6 +501,12 @@ void lp_kallsyms_close(struct lp_kallsyms *kallsyms);
  */
 bool lp_kallsyms_next(const struct lp_kallsyms *kallsyms, const char *pattern, const char *module, uint64_t *position,
                       struct lp_kernel_symbol *out);
+/*
+ * What begins with a text, without the parts that compilers put elsewhere: up to `max` names into `out`, in no order.
+ * Returns how many there are; *common becomes the length that all of them have in common.
+ */
+size_t lp_kallsyms_complete(const struct lp_kallsyms *kallsyms, const char *prefix, const char **out, size_t max,
+                            size_t *common);
 /* The i-th name of the function that begins at an address; NULL past the last one. */
 const char *lp_kallsyms_alias(const struct lp_kallsyms *kallsyms, uint64_t address, uint32_t i);
 /* The function that an address lies in, or follows. */
@@ -626,6 +637,52 @@ int lp_stop_pending(void);
 /* Gives both signals their default action back, once the loop is over. */
 void lp_stop_release(void);
 
+/*
+ * What SIGINT does when no loop catches it: by default it ends the process. With true, Lua code that is interpreted is
+ * interrupted by an error. What was asked for before is forgotten.
+ */
+void lp_stop_interrupt_lua(bool on);
+/* Forgets the signal that asked. */
+void lp_stop_forget(void);
+
+/* ---- prompt: the line that is being edited -------------------------------------------------------------------- */
+
+enum lp_prompt_event {
+    LP_PROMPT_NOTHING,
+    LP_PROMPT_LINE,      /* Enter was pressed */
+    LP_PROMPT_COMPLETE,  /* Tab */
+    LP_PROMPT_INTERRUPT, /* Ctrl-C */
+    LP_PROMPT_END        /* Ctrl-D on an empty line, SIGTERM, or the terminal is gone */
+};
+
+/* Prepares editing on a terminal. `history`: the file of what was typed before, or NULL. */
+int lp_prompt_open(const char *history);
+void lp_prompt_close(void);
+/* Begins a line: shows the prompt, which must stay, and makes the terminal raw. */
+void lp_prompt_begin(const char *prompt);
+/* Ends it: the terminal is as it was. */
+void lp_prompt_end(void);
+/* Waits for a key and lets it do what it does to the line; what Lua has to do about it. */
+int lp_prompt_wait(int timeout_ms);
+/* Copies the line, with its newline after LP_PROMPT_LINE; returns its length. */
+size_t lp_prompt_line(char *out, size_t size, size_t *cursor);
+/* Inserts text at the cursor. */
+void lp_prompt_insert(const char *text);
+/* Takes the line off the screen, so that output comes in its place; and shows it again, below what was printed. */
+void lp_prompt_hide(void);
+void lp_prompt_show(void);
+/* Adds a line to what was typed. */
+void lp_prompt_remember(const char *line);
+/* The terminal's columns. */
+int lp_prompt_width(void);
+/* Whether both standard input and output are terminals. */
+bool lp_prompt_is_terminal(void);
+/*
+ * Input that is no terminal: waits for some, and reads what is there. How many bytes; 0 when none came in time, -1 at
+ * its end.
+ */
+int lp_prompt_read(char *out, size_t size, int timeout_ms);
+
 /* ---- inspect: what an object asks of the kernel, without loading it -------------------------------------------- */
 
 struct lp_inspect;
@@ -710,5 +767,7 @@ size_t lp_json_escape(const char *text, size_t length, char *out);
 int64_t lp_time_monotonic(void);
 /* What to add to a monotonic time to get nanoseconds since 1970. */
 int64_t lp_time_offset(void);
+/* Writes out what standard output holds and sleeps; a signal ends it early. */
+void lp_time_sleep(int milliseconds);
 
 #endif

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "luaprobe.h"
+#include "stop.h"
 
 int lp_abi(void)
 {
@@ -114,6 +115,28 @@ static void allow_many_descriptors(void)
     }
 }
 
+static lua_State *state;
+
+/* A hook that was set while a C function ran may fire when it is over, in whatever runs then. */
+static void raise_interrupted(lua_State *lua, lua_Debug *unused)
+{
+    (void)unused;
+    lua_sethook(lua, NULL, 0, 0);
+    luaL_error(lua, "interrupted");
+}
+
+/* Lua allows this in a signal handler; code that the JIT compiled does not look. */
+static void interrupt_lua(int signal)
+{
+    (void)signal;
+    lua_sethook(state, raise_interrupted, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
+void lp_stop_interrupt_lua(bool on)
+{
+    lp_stop_on_interrupt(on ? interrupt_lua : NULL);
+}
+
 int main(int argc, char **argv)
 {
     int status = EXIT_FAILURE;
@@ -129,6 +152,7 @@ int main(int argc, char **argv)
         fputs("luaprobe: no memory for LuaJIT\n", stderr);
         return EXIT_FAILURE;
     }
+    state = lua;
     luaL_openlibs(lua);
     add_loader(lua);
     if (push_host(lua, argc, argv) == 0 && lua_pcall(lua, 1, 1, 0) == 0 && lua_isnumber(lua, -1))

@@ -2,8 +2,8 @@
  * stop.c: what ends an event loop.
  *
  * A handler only sets a flag, which the loop reads between batches: a Lua hook set from a signal handler would not
- * stop code that the JIT compiled. The handler is for one signal only (SA_RESETHAND), so a second Ctrl-C always ends
- * the process, whatever the script is doing.
+ * stop code that the JIT compiled. The handler is for one signal only, so a second Ctrl-C always ends the process,
+ * whatever the script is doing; at the prompt it ends what was typed.
  */
 #include <signal.h>
 #include <stddef.h>
@@ -14,13 +14,27 @@
 
 static volatile sig_atomic_t pending;
 static bool caught;
+/* What SIGINT does outside of loops, and the second time in them; NULL: its default. */
+static void (*on_interrupt)(int);
+
+static void set_handler(int signal, void (*handler)(int))
+{
+    (void)sigaction(signal, &(struct sigaction){.sa_handler = handler}, NULL);
+}
+
+static void outside_of_loops(void)
+{
+    if (on_interrupt)
+        set_handler(SIGINT, on_interrupt);
+    else
+        lp_fatal_default(SIGINT);
+    lp_fatal_default(SIGTERM);
+}
 
 static void remember(int signal)
 {
     pending = signal;
-    /* Both take their default action from now on. */
-    lp_fatal_default(SIGINT);
-    lp_fatal_default(SIGTERM);
+    outside_of_loops(); /* from now on */
 }
 
 /*
@@ -30,7 +44,7 @@ static void remember(int signal)
  */
 static void catch_one(int signal)
 {
-    (void)sigaction(signal, &(struct sigaction){.sa_handler = remember, .sa_flags = (int)SA_RESETHAND}, NULL);
+    set_handler(signal, remember);
 }
 
 bool lp_stop_catch(void)
@@ -59,6 +73,17 @@ void lp_stop_release(void)
     if (!caught)
         return;
     caught = false;
-    lp_fatal_default(SIGINT);
-    lp_fatal_default(SIGTERM);
+    outside_of_loops();
+}
+
+void lp_stop_forget(void)
+{
+    pending = 0;
+}
+
+void lp_stop_on_interrupt(void (*handler)(int))
+{
+    on_interrupt = handler;
+    if (!caught)
+        outside_of_loops();
 }

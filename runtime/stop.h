@@ -5,4 +5,7 @@
 /* Standard output's reader is gone: asks the event loop to end. */
 void lp_stop_output_closed(void);
 
+/* What SIGINT does outside of loops: a handler, or NULL. */
+void lp_stop_on_interrupt(void (*handler)(int));
+
 #endif

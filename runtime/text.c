@@ -1,4 +1,6 @@
 /* text.c: text that comes from traced processes, and the clocks. */
+#include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -71,4 +73,10 @@ int64_t lp_time_monotonic(void)
 int64_t lp_time_offset(void)
 {
     return now(CLOCK_REALTIME) - now(CLOCK_MONOTONIC);
+}
+
+void lp_time_sleep(int milliseconds)
+{
+    (void)fflush(stdout);
+    (void)poll(NULL, 0, milliseconds);
 }

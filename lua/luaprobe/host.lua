@@ -26,6 +26,7 @@ end
 
 -- Options that take nothing: what they do to the plan of the run.
 local FLAGS = {
+  ["-i"] = function(plan) plan.interactive = true end,
   ["-v"] = function(plan) plan.verbose = true end,
   ["--traceback"] = function(plan) plan.traceback = true end,
   ["-h"] = function(plan) plan.show = require("luaprobe.usage").help() end,
@@ -53,7 +54,7 @@ local function parse(words)
     end
   end
   plan.script = i
-  if not words[i] and #plan.code == 0 and not plan.show then usage "which script shall run?" end
+  if not words[i] and #plan.code == 0 then plan.interactive = true end
   return plan
 end
 
@@ -62,7 +63,6 @@ local function set_arg(words, script)
   local arg = {}
   for i = 0, #words do arg[i - script] = words[i] end
   _G.arg = arg
-  return arg
 end
 
 -- The text as a function; an error of syntax is told as FILE:LINE: what.
@@ -79,6 +79,39 @@ local function forget_current_directory()
   package.cpath = package.cpath:gsub("^%./%?%.so;", ""):gsub(";%./%?%.so", "")
 end
 
+-- Runs the script so that its local variables become global ones, for the prompt. A script that ends by `return` keeps
+-- them to itself.
+local function run_for_prompt(text, name, ...)
+  local repl = require "luaprobe.repl"
+  repl.prepare()
+  function _G.leave_to_prompt()
+    _G.leave_to_prompt = nil
+    for i = 1, math.huge do
+      local key, value = debug.getlocal(2, i)
+      if not key then return end
+      if key:find "^[%a_][%w_]*$" then _G[key] = value end
+    end
+  end
+  local ok, chunk = pcall(compile, text .. "\nleave_to_prompt()", name)
+  if not ok then chunk = compile(text, name) end
+  chunk(...)
+end
+
+local function prompt(plan)
+  return require("luaprobe.repl").run(plan)
+end
+
+-- Before the prompt a failure is told, not final.
+local function run_script(plan, words)
+  local text, name, path = find.read_script(words[plan.script])
+  find.set_script(path, name, text)
+  if not plan.interactive then return compile(text, name)(unpack(_G.arg)) end
+  local ok, failure = pcall(run_for_prompt, text, name, unpack(_G.arg))
+  if ok or cli.is_usage(failure) then return ok or error(failure, 0) end
+  io.stdout:flush()
+  io.stderr:write("luaprobe: ", tostring(failure), "\n")
+end
+
 local function run(plan, words)
   if plan.show then return io.stdout:write(plan.show) end
   C.lp_error_verbose(plan.verbose or false)
@@ -86,12 +119,10 @@ local function run(plan, words)
   if btf and btf ~= "" then require("luaprobe.kernel").use(btf) end
   forget_current_directory()
   leftovers.sweep_quietly()
-  local arg = set_arg(words, plan.script)
+  set_arg(words, plan.script)
   for _, code in ipairs(plan.code) do compile(code, "(command line)")() end
-  if not words[plan.script] then return end
-  local text, name, path = find.read_script(words[plan.script])
-  find.set_script(path, name, text)
-  compile(text, name)(unpack(arg))
+  if words[plan.script] then run_script(plan, words) end
+  if plan.interactive and prompt(plan) then error(nil, 0) end
 end
 
 -- Whatever was raised, as text.

@@ -38,6 +38,22 @@ return {
   pretty = function(...) return require("luaprobe.pretty").print(...) end,
   --- A struct or an array as a Lua table: see luaprobe.pretty.totable.
   totable = function(...) return require("luaprobe.pretty").totable(...) end,
+  --- Counts hits of a probe in the kernel: see luaprobe.count.new.
+  count = function(...) return require("luaprobe.count").new(...) end,
+  --- Shows each hit of a probe, with fields: see luaprobe.trace.new.
+  trace = function(...) return require("luaprobe.trace").new(...) end,
+  --- Measures the time between entry and return: see luaprobe.latency.new.
+  latency = function(...) return require("luaprobe.latency").new(...) end,
+  --- Draws a histogram: see luaprobe.hist.text.
+  hist = function(...) return require("luaprobe.hist").text(...) end,
+  --- The name of a kernel address: see luaprobe.ksyms.text.
+  ksym = function(...) return require("luaprobe.ksyms").text(...) end,
+  --- What is attached, since when, with hits, rate and losses: see luaprobe.session.list.
+  session = function() return require("luaprobe.session").list() end,
+  --- Detaches everything: see luaprobe.session.detach_all.
+  detach_all = function() return require("luaprobe.session").detach_all() end,
+  --- Writes what was typed at the prompt as a script: see luaprobe.session.save.
+  save = function(path) return require("luaprobe.session").save(path) end,
   --- Removes what killed luaprobe processes left in tracefs: see luaprobe.leftovers.sweep.
   sweep = leftovers.sweep,
   --- Calls a function for each event of a map: see luaprobe.loop.on. The loop is there when a script asks for it.

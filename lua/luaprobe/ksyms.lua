@@ -37,6 +37,22 @@ function M.find(pattern, module)
   return found
 end
 
+local COMPLETIONS = 400
+local completions = ffi.new("const char *[?]", COMPLETIONS)
+local common = ffi.new "size_t[1]"
+
+--- Functions whose names begin with a text.
+-- @tparam string prefix
+-- @treturn {string,…} some hundred of them at most
+-- @treturn string what all of them begin with
+-- @treturn number how many there are
+function M.starting_with(prefix)
+  local count = tonumber(C.lp_kallsyms_complete(open(), prefix, completions, COMPLETIONS, common))
+  local found = {}
+  for i = 0, math.min(count, COMPLETIONS) - 1 do found[i + 1] = ffi.string(completions[i]) end
+  return found, count > 0 and found[1]:sub(1, tonumber(common[0])) or "", count
+end
+
 -- Parts that compilers put elsewhere, and markers, which nobody calls.
 local function is_fragment(name)
   return name:find("%.cold") or name:find "^__pfx_" or name:find "^__cfi_"
@@ -62,6 +78,36 @@ end
 function M.at(address)
   if not C.lp_kallsyms_at(open(), address, raw_symbol) then return nil end
   return ffi.string(raw_symbol.name), tonumber(address - raw_symbol.address)
+end
+
+-- Where a name ends that a probe's instruction pointer belongs to: on x86 it stands behind the breakpoint.
+local BEHIND = jit.arch == "arm64" and 0 or 1
+
+--- Names functions by the instruction pointers of probes at their beginning.
+-- @tparam string pattern which of several names of one address is meant
+-- @treturn function address → name
+function M.namer(pattern)
+  local by_address
+  return function(address)
+    if not by_address then
+      by_address = {}
+      for _, symbol in ipairs(M.find(pattern)) do by_address[tostring(symbol.address)] = symbol.name end
+    end
+    address = address - BEHIND
+    local name, offset = M.at(address)
+    if not name then return ("0x%s"):format(bit.tohex(address + BEHIND, 16)) end
+    return by_address[tostring(ffi.cast("uint64_t", address - offset))] or name
+  end
+end
+
+--- The name of a kernel address: "vfs_read+0x1d", as stacks show it.
+-- @param address a number or uint64_t
+-- @treturn string the address in hexadecimal where it is nobody's
+function M.text(address)
+  address = ffi.cast("uint64_t", address)
+  local name, offset = M.at(address)
+  if not name then return ("0x%s"):format(bit.tohex(address, 16)) end
+  return offset == 0 and name or ("%s+0x%x"):format(name, offset)
 end
 
 -- A pseudo file's text; nil and a negative errno.

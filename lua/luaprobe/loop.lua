@@ -202,6 +202,35 @@ function M.run(opts)
   if not ok then error(failure, 0) end
 end
 
+-- ---- without a loop of its own: for the prompt, which waits itself ------------------------------------------------
+
+--- Whether there are handlers or timers.
+function M.is_active()
+  return #subscriptions > 0 or #timers > 0
+end
+
+local function has_events(subscription)
+  local stream = subscription.stream
+  return stream.source and (stream.index < stream.count or stream:read() > 0)
+end
+
+--- Whether there is an event to deliver or a timer to call now.
+function M.is_due()
+  for _, subscription in ipairs(subscriptions) do
+    if has_events(subscription) then return true end
+  end
+  local due = next_due()
+  return due ~= nil and limits.now() >= due
+end
+
+--- Delivers what is there, without waiting.
+-- @raise what a handler raised, with the handler's line
+function M.step()
+  state.stopped = false
+  round()
+  fire_timers()
+end
+
 -- ---- one map, once ---------------------------------------------------------------------------------------------
 
 -- The compiled loop of a stream for whatever function.

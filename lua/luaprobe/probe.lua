@@ -162,6 +162,16 @@ end
 
 local M = { close = close }
 
+--- The probes that are attached now, in no order.
+-- @treturn {luaprobe.probe,…}
+function M.attached()
+  local list = {}
+  for probe in pairs(live) do
+    if #probe.handles > 0 then list[#list + 1] = probe end
+  end
+  return list
+end
+
 --- How often probes of this process missed, as far as the kernel tells.
 function M.missed()
   local total = missed_before
@@ -192,6 +202,7 @@ function M.new(program, target, handles, without_multi)
     without_multi = without_multi,
     started = false,
     mechanism = ffi.string(C.lp_probe_mechanism(handles[1])),
+    since = tonumber(C.lp_time_monotonic()),
   }, Probe)
   live[probe] = true
   return probe

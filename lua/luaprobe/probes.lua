@@ -181,6 +181,21 @@ local KINDS = {
   usdt = function(_, pattern, add) return usdt(pattern, add) end,
 }
 
+local SHOWN = 200
+
+-- At the prompt a list is shown with arguments, a line each.
+local function listing(signatures)
+  return { __tostring = function(found)
+    local lines = {}
+    for i = 1, math.min(#found, SHOWN) do
+      local arguments = found[i].arguments or signatures[i] and signatures[i]()
+      lines[i] = arguments and found[i].target .. "  " .. arguments or found[i].target
+    end
+    if #found > SHOWN then lines[#lines + 1] = ("… %d more"):format(#found - SHOWN) end
+    return #lines > 0 and table.concat(lines, "\n") or "(nothing matches)"
+  end }
+end
+
 --- The probes of this machine that match a pattern.
 --
 -- "vfs_*" means kernel functions and tracepoints of such names; "KIND:PATTERN" one kind: kprobe, kretprobe, ksyscall,
@@ -191,8 +206,10 @@ local KINDS = {
 -- @treturn {{target=,arguments=},…} `target` as attach takes it; `arguments` a string or nil
 -- @raise error of stage "attach" for a binary or a tracefs that cannot be read, and for kprobes where there are none
 function M.list(pattern, verbose)
-  local found = {}
+  local signatures = {}
+  local found = setmetatable({}, listing(signatures))
   local function add(target, arguments)
+    signatures[#found + 1] = arguments
     found[#found + 1] = { target = target, arguments = verbose and arguments and arguments() or nil }
   end
   local kind, rest = (pattern or "*"):match "^([%w_]+):(.*)$"

@@ -76,7 +76,8 @@ end
 -- @treturn table `{id, kind, name, size}`, besides: `signed`, `bool`, `char` (int); `of`, `count` (array); `members`
 --   (struct, union, datasec: `{name, type_id, offset, bit_offset, bit_size}`, offsets in bytes and bits); `values`,
 --   `names` (enum: number by name, name by number; luaprobe.value.key makes the key of numbers beyond 2^53); `of`
---   (pointer, variable, function); tostring gives its definition as C writes it, with offsets
+--   (pointer, variable, function, what a prototype returns); `parameters` (func_proto: as members);
+--   tostring gives its definition as C writes it, with offsets
 function Types:get(id)
   local known = self.by_id[id]
   if known then return known end
@@ -102,6 +103,8 @@ function Types:get(id)
     type.of, type.count = of, count
   elseif type.kind == "ptr" or type.kind == "var" or type.kind == "func" then
     type.of = of
+  elseif type.kind == "func_proto" then
+    type.of, type.parameters = of, members_of(self, id, count)
   end
   type.types = self
   return setmetatable(type, Type)

@@ -4,17 +4,20 @@ local find = require "luaprobe.find"
 
 local M = {}
 
-M.SUMMARY = "Runs a Lua script that traces this machine by way of precompiled BPF programs."
+M.SUMMARY = "Runs a Lua script that traces this machine by way of precompiled BPF programs; without one it is\n"
+  .. "a prompt, at which help() tells what there is."
 
 --- How it is called: what follows the name, and what that means.
 M.FORMS = {
   { "[OPTIONS] SCRIPT [ARG...]", "SCRIPT is a file, the name of a built-in script, or - for standard input" },
   { "[OPTIONS] -e CODE [SCRIPT [ARG...]]", "CODE is Lua, and runs before SCRIPT" },
+  { "[OPTIONS] [-i SCRIPT [ARG...]]", "Without SCRIPT, and with -i after it, there is a prompt" },
 }
 
 --- The options: names, what the value is called, what it does.
 M.OPTIONS = {
   { "-e", "CODE", "run CODE before SCRIPT; may be given more than once" },
+  { "-i", nil, "go on at the prompt, where what CODE and SCRIPT left is at hand" },
   { "--btf", "FILE", "take the kernel's types from FILE, where the kernel ships none (or LUAPROBE_BTF=FILE)" },
   { "-v", nil, "show what libbpf does, and what checking the programs took, on standard error" },
   { "--traceback", nil, "with an error, show the Lua traceback and the verifier's whole log" },

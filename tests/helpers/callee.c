@@ -2,7 +2,7 @@
  * callee.c: what the specs attach uprobes and USDT probes to.
  *
  *   callee    reads numbers, a line each, and for each calls callee(3, 40) that many times and prints the sum of what
- *             it returned; and callee_too(0, 0) once
+ *             it returned; and callee_too(0, 0) and nested(5) once
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +67,16 @@ __attribute__((noinline, noclone)) long callee_too(int a, long b)
     return a + b;
 }
 
+__attribute__((noinline, noclone)) long nested(int depth);
+
+/* Calls itself, for what joins entries with returns: the sum of the numbers up to the depth. */
+__attribute__((noinline, noclone)) long nested(int depth)
+{
+    volatile long below = depth > 0 ? nested(depth - 1) : 0;
+
+    return below + depth;
+}
+
 int main(void)
 {
     char line[16];
@@ -77,6 +87,7 @@ int main(void)
         for (int i = atoi(line); i > 0; i--)
             sum += callee(3, 40);
         sum += callee_too(0, 0);
+        nested(5);
         printf("%ld\n", sum);
         fflush(stdout);
     }

@@ -33,7 +33,6 @@ describe("luaprobe", function()
   end)
 
   it("refuses wrong usage with exit status 2", function()
-    fails("", 2, "which script", "--help")
     fails("--nonsense", 2, "--nonsense")
     fails("-e", 2, "-e needs")
     fails("opensnoop --nonsense", 2, "unknown option '--nonsense'", "opensnoop --help")

@@ -1,0 +1,234 @@
+--- Completion at the prompt: what could follow the text before the cursor.
+-- @module luaprobe.complete
+local C = require "luaprobe.cdef"
+
+local M = {}
+
+local MOST = 200 -- candidates that are listed
+
+local KINDS = { "kprobe:", "kretprobe:", "ksyscall:", "kretsyscall:", "uprobe:", "uretprobe:", "usdt:", "tracepoint:",
+  "raw_tracepoint:", "tp_btf:", "fentry:", "fexit:", "profile:", "software:", "hardware:" }
+local OF_KERNEL = { kprobe = true, kretprobe = true, fentry = true, fexit = true }
+local OF_TRACEPOINT = { raw_tracepoint = true, tp_btf = true }
+local FORMATS = { "str", "ustr", "x", "d", "sym", "ip" }
+
+local function starting_with(prefix, names)
+  local found = {}
+  for _, name in ipairs(names) do
+    if name:sub(1, #prefix) == prefix then found[#found + 1] = name end
+  end
+  return found
+end
+
+-- ---- inside of quotes: targets -------------------------------------------------------------------------------------
+
+local tracepoint_names -- "sched:sched_switch", read once
+
+local function tracepoints(prefix)
+  if not tracepoint_names then
+    tracepoint_names = {}
+    for line in (require("luaprobe.ksyms").tracefs "available_events" or ""):gmatch "[^\n]+" do
+      tracepoint_names[#tracepoint_names + 1] = line
+    end
+  end
+  return starting_with(prefix, tracepoint_names)
+end
+
+-- Those have no category in their target.
+local function raw_tracepoints(prefix)
+  tracepoints ""
+  local names = {}
+  for i, name in ipairs(tracepoint_names) do names[i] = name:match ":(.*)$" end
+  return starting_with(prefix, names)
+end
+
+-- What can follow "kprobe:vfs_re": the word that is completed, candidates for it, and where there are many what all of
+-- them have in common and how many they are.
+local function target(text)
+  local kind, rest = text:match "^([%w_]+):(.*)$"
+  if not kind then return text, starting_with(text, KINDS) end
+  if OF_KERNEL[kind] then return rest, require("luaprobe.ksyms").starting_with(rest) end
+  if kind == "tracepoint" then return rest, tracepoints(rest) end
+  if OF_TRACEPOINT[kind] then return rest, raw_tracepoints(rest) end
+  return rest, {}
+end
+
+-- ---- inside of quotes: field expressions ---------------------------------------------------------------------------
+
+local function sorted_names(fields, prefix)
+  local names = {}
+  for name in pairs(fields) do names[#names + 1] = name end
+  return starting_with(prefix, names)
+end
+
+-- The plan of the target that stands in the same call.
+local function plan_of(call)
+  local text = call:match "[\"']([%w_]+:[^\"']+)[\"']"
+  if not text then return nil end
+  local joined = call:find "ret%s*=%s*true" ~= nil or text:find "^k?u?ret" ~= nil
+  return require("luaprobe.plan").new("complete", text, {}, joined)
+end
+
+-- Members of what the expression before the last step is, through a pointer where there is one.
+local function members(plan, before, prefix)
+  local types, type = plan:type_of(require("luaprobe.expression").parse(before))
+  if type and type.kind == "ptr" then type = types:get(type.of) end
+  if not type or not type.members then return {} end
+  return sorted_names(types:fields(type), prefix)
+end
+
+local function field(call, text)
+  local plan = plan_of(call)
+  if not plan then return "", {} end
+  local current = text:match "([^,=~<%s]*)$"
+  if text:find "%->[%w_]*$" then current = text:match "([^,=~%s<]*%->[%w_]*)$" or current end
+  local before, prefix = current:match "^(.+)%->([%w_]*)$"
+  local other_before, other_prefix = current:match "^(.+)%.([%w_]*)$"
+  if other_before and (not before or #other_before > #before) then before, prefix = other_before, other_prefix end
+  local format = current:match ":(%w*)$"
+  if format then return format, starting_with(format, FORMATS) end
+  if before then return prefix, members(plan, before, prefix) end
+  return current, starting_with(current, plan:names())
+end
+
+-- ---- outside of quotes: Lua ----------------------------------------------------------------------------------------
+
+local function add_keys(found, container)
+  for key in pairs(container) do
+    if type(key) == "string" and key:find "^[%a_][%w_]*$" then found[key] = true end
+  end
+end
+
+local function keys_of_cdata(found, value)
+  local described = require("luaprobe.pretty").describe(value)
+  if described and described.members then add_keys(found, described.types:fields(described)) end
+end
+
+local function keys_of(value)
+  local found = {}
+  if type(value) == "cdata" then keys_of_cdata(found, value) end
+  if type(value) == "table" then add_keys(found, value) end
+  local meta = type(value) == "string" and { __index = string } or type(value) == "table" and getmetatable(value)
+  while type(meta) == "table" do
+    add_keys(found, type(meta.__index) == "table" and meta.__index or type(meta.__index) == "function" and meta or {})
+    meta = type(meta.__index) == "table" and getmetatable(meta.__index)
+  end
+  local names = {}
+  for name in pairs(found) do
+    if name:sub(1, 2) ~= "__" then names[#names + 1] = name end
+  end
+  return names
+end
+
+local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in", "local",
+  "nil", "not", "or", "repeat", "return", "then", "true", "until", "while" }
+
+local function value_at(path)
+  local value = _G
+  for name in path:gmatch "[^.:]+" do value = value[name] end
+  return value
+end
+
+local function lua_names(text)
+  local path, prefix = text:match "([%a_][%w_.]*)[.:]([%w_]*)$"
+  if path then
+    local ok, value = pcall(value_at, path)
+    return prefix, ok and starting_with(prefix, keys_of(value)) or {}
+  end
+  prefix = text:match "[%a_][%w_]*$"
+  if not prefix then return "", {} end
+  local names = starting_with(prefix, keys_of(_G))
+  for _, keyword in ipairs(starting_with(prefix, KEYWORDS)) do names[#names + 1] = keyword end
+  return prefix, names
+end
+
+-- Names of types, inside of `obj.types["struct ev`.
+local function type_names(path, text)
+  local ok, types = pcall(value_at, path)
+  if not ok or type(types) ~= "table" or types.empty or not types.btf then return text, {} end
+  local found, kind = {}, { struct = true, union = true, enum = true }
+  for id = 1, C.lp_btf_count(types.btf) do
+    local described, type = pcall(types.get, types, id)
+    if described and kind[type.kind] and type.name ~= "" then
+      local name = type.kind .. " " .. type.name
+      if name:sub(1, #text) == text then found[#found + 1] = name end
+    end
+  end
+  return text, found
+end
+
+-- ---- putting it together -------------------------------------------------------------------------------------------
+
+-- The text behind the quote that is open at the end, and what stands before it; nil where none is.
+local function open_string(text)
+  local open, from
+  for at = 1, #text do
+    local char = text:sub(at, at)
+    if open then
+      if char == open then open = nil end
+    elseif char == '"' or char == "'" then
+      open, from = char, at
+    end
+  end
+  if open then return text:sub(from + 1), text:sub(1, from - 1) end
+end
+
+local function candidates(text)
+  local string, before = open_string(text)
+  if not string then return lua_names(text) end
+  local path = before:match "([%a_][%w_.]*)%[$"
+  if path then return type_names(path, string) end
+  local call = before:match "lp%.(%a+)%s*%(?.*$"
+  local is_first = not before:find "[\"'][^\"']+[\"']%s*,"
+  if call and not is_first then return field(before, string) end
+  return target(string)
+end
+
+local function common_prefix(names)
+  local first, last = names[1], names[#names] -- sorted: the outermost differ most
+  local length = 0
+  while length < #first and first:byte(length + 1) == last:byte(length + 1) do length = length + 1 end
+  return first:sub(1, length)
+end
+
+local function sorted_unique(names)
+  table.sort(names)
+  local unique = {}
+  for _, name in ipairs(names) do
+    if name ~= unique[#unique] then unique[#unique + 1] = name end
+  end
+  return unique
+end
+
+--- Completes a line.
+-- @tparam string text what stands before the cursor
+-- @treturn string|nil what to insert: the rest of the only candidate, or what all have in common; "" for nothing
+-- @treturn {string,…}|nil the candidates, sorted; nil when there are none
+-- @treturn number|nil how many there are
+function M.line(text)
+  local word, names, common, count = candidates(text)
+  names = sorted_unique(names)
+  if #names == 0 then return nil, nil end
+  return (common or common_prefix(names)):sub(#word + 1), names, math.max(#names, count or 0)
+end
+
+--- Candidates in columns.
+-- @tparam {string,…} names
+-- @tparam number width of the terminal
+-- @tparam number all how many there are
+-- @treturn string lines
+function M.columns(names, width, all)
+  local longest, count = 0, math.min(#names, MOST)
+  for i = 1, count do longest = math.max(longest, #names[i]) end
+  local per_line = math.max(1, math.floor(width / (longest + 2)))
+  local lines = {}
+  for i = 1, count, per_line do
+    local parts = {}
+    for j = i, math.min(i + per_line - 1, count) do parts[#parts + 1] = ("%-" .. longest .. "s"):format(names[j]) end
+    lines[#lines + 1] = (table.concat(parts, "  "):gsub("%s+$", ""))
+  end
+  if all > count then lines[#lines + 1] = ("… %d more"):format(all - count) end
+  return table.concat(lines, "\n")
+end
+
+return M

@@ -1,0 +1,166 @@
+--- lp.latency: how long calls take, as histograms by what.
+-- @module luaprobe.latency
+local ffi = require "ffi"
+local entries = require "luaprobe.raw_entries"
+local err = require "luaprobe.error"
+local hist = require "luaprobe.hist"
+local keys = require "luaprobe.key"
+local live = require "luaprobe.live"
+local plans = require "luaprobe.plan"
+
+local M = {}
+
+local Latency = {}
+Latency.__index = Latency
+
+local SLOTS = 64
+local UNITS = { ns = 1, us = 1e3, ms = 1e6, s = 1e9 }
+local word_pointer = ffi.typeof "const uint64_t *"
+
+local function add_histogram(item, value, cpus, stride)
+  for cpu = 0, cpus - 1 do
+    local words = ffi.cast(word_pointer, value + cpu * stride)
+    item.total = item.total + tonumber(words[0])
+    for slot = 0, SLOTS - 1 do
+      local count = tonumber(words[slot + 1])
+      if count > 0 then
+        item.counts[slot] = (item.counts[slot] or 0) + count
+        item.count = item.count + count
+      end
+    end
+  end
+end
+
+-- Slot N holds what has N bits: from 2^(N-1) to 2^N - 1.
+local function slots_of(counts)
+  local slots, last = {}, 0
+  for slot in pairs(counts) do last = math.max(last, slot) end
+  for slot = 0, last do
+    slots[slot + 1] = { from = slot == 0 and 0 or 2 ^ (slot - 1), to = slot == 0 and 0 or 2 ^ slot - 1,
+      count = counts[slot] or 0 }
+  end
+  return slots
+end
+
+local function by_count(a, b)
+  if a.count ~= b.count then return a.count > b.count end
+  return tostring(a.key) < tostring(b.key)
+end
+
+local function read(self)
+  local items, known = {}, {}
+  entries.each(self.object, "histograms", function(key, value, cpus, stride)
+    local shown = self.key.value(key, self.object)
+    local identity = self.key.identity(shown)
+    local item = known[identity]
+    if not item then
+      item = { key = shown, count = 0, total = 0, counts = {} }
+      items[#items + 1], known[identity] = item, item
+    end
+    add_histogram(item, value, cpus, stride)
+  end)
+  for _, item in ipairs(items) do
+    item.slots, item.counts = slots_of(item.counts), nil
+    item.average = item.count > 0 and item.total / item.count or 0
+  end
+  table.sort(items, by_count)
+  return items
+end
+
+--- The histograms so far.
+-- @treturn {{key=,count=,total=,average=,slots=},…} the most frequent key first; `total` and `average` in the unit;
+--   `slots` as lp.hist takes them: `{from=, to=, count=}` each
+function Latency:items()
+  return self.object.handle and read(self) or self.final or {}
+end
+
+--- Calls that were measured.
+-- @treturn number
+function Latency:total()
+  local total = 0
+  for _, item in ipairs(self:items()) do total = total + item.count end
+  return total
+end
+
+--- Calls that could not be followed: no room for their start, or for their key, or the kernel left them out.
+-- @treturn number
+function Latency:lost()
+  if not self.object.handle then return self.final_lost or 0 end
+  return tonumber(self.object.data.full) + tonumber(self.object.data.unjoined) + live.missed(self.object)
+end
+
+local function text_of(self, most)
+  local parts = {}
+  for i, item in ipairs(self:items()) do
+    if most and i > most then break end
+    parts[#parts + 1] = hist.text(item.slots, { unit = self.unit,
+      title = ("%s: %.0f calls, %.1f %s on average"):format(self.key.show(item.key), item.count, item.average,
+        self.unit) })
+  end
+  if #parts == 0 then parts[1] = "(no calls yet)" end
+  if self:lost() > 0 then parts[#parts + 1] = ("%.0f calls could not be followed"):format(self:lost()) end
+  return table.concat(parts, "\n\n") .. "\n"
+end
+
+--- Draws the histogram of each key.
+-- @tparam[opt] number most how many keys, all when missing
+function Latency:print(most)
+  live.write(text_of(self, most))
+end
+
+--- Draws the histograms anew every so many seconds, until Ctrl-C.
+-- @tparam[opt=1] number seconds
+-- @tparam[opt] table opts `times`: ends after so many; `top`: how many keys (4)
+function Latency:watch(seconds, opts)
+  live.watch(seconds or 1, opts, function() return text_of(self, opts and opts.top or 4) end)
+end
+
+--- Detaches; the histograms stay.
+function Latency:detach()
+  if not self.object.handle then return end
+  self.object:detach()
+  self.final, self.final_lost = read(self), self:lost()
+  self.object:close()
+  live.forget(self)
+end
+Latency.close = Latency.detach
+
+function Latency:__tostring()
+  return ("latency %s%s: %d keys, %.0f calls%s"):format(self.target, self.by and " by " .. self.by or "",
+    #self:items(), self:total(), self.object.handle and "" or ", detached")
+end
+
+local OPTIONS = { by = true, unit = true, where = true, pid = true, tid = true, uid = true, comm = true,
+  mechanism = true, max_entries = true }
+
+local function prepare(self, opts)
+  return function(object)
+    if not self.key.stack then plans.resize(object, "stacks", 1) end
+    if opts.max_entries then plans.resize(object, "histograms", opts.max_entries) end
+  end
+end
+
+--- Measures the time between a function's entry and its return, in the kernel, from now on.
+--
+--     l = lp.latency("kprobe:vfs_read", { by = "comm", unit = "us" })
+--     l:print()
+-- @tparam string target "kprobe:vfs_read", "uprobe:libc:malloc", "tracepoint:syscalls:sys_enter_read", or a pattern
+-- @tparam[opt] table opts `by`: as lp.count has it; `unit`: "ns", "us" (the default), "ms" or "s"; `where`, `pid`,
+--   `tid`, `uid`, `comm`, `mechanism`: as lp.count has them; `max_entries`: of keys (1024)
+-- @treturn Latency `:items()`, `:total()`, `:print()`, `:watch(1)`, `:detach()`, `:lost()`
+-- @raise errors of stages "expression", "load", "attach"
+function M.new(target, opts)
+  opts = live.check_options("lp.latency", opts, OPTIONS)
+  local unit = opts.unit or "us"
+  if not UNITS[unit] then err.misuse("unit is ns, us, ms or s, not '%s'", tostring(unit)) end
+  local plan = plans.new("lp.latency", target, opts, true)
+  local self = setmetatable({ target = target, by = opts.by, unit = unit, what = "latency" }, Latency)
+  self.key = keys.new(plan, opts.by)
+  local const = { by = self.key.const, by_stack = self.key.stack, unit = UNITS[unit],
+    conditions = plan:conditions(opts.where) }
+  self.object = plan:attach("latency", const, prepare(self, opts))
+  live.remember(self)
+  return self
+end
+
+return M

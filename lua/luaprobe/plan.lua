@@ -1,0 +1,305 @@
+--- What the one-liners share: from a target to an attached template.
+--
+-- A plan knows the target, what its functions' names mean, and which of a template's programs go where.
+-- @module luaprobe.plan
+local ffi = require "ffi"
+local C = require "luaprobe.cdef"
+local err = require "luaprobe.error"
+local expression = require "luaprobe.expression"
+local fetch = require "luaprobe.fetch"
+local ksyms = require "luaprobe.ksyms"
+local objects = require "luaprobe.object"
+local places = require "luaprobe.place"
+local targets = require "luaprobe.target"
+local where = require "luaprobe.where"
+
+local M = {}
+
+local Plan = {}
+Plan.__index = Plan
+
+local RETURN_WORD = {
+  [C.LP_KPROBE] = "kretprobe", [C.LP_KSYSCALL] = "kretsyscall", [C.LP_UPROBE] = "uretprobe",
+}
+local ENTRY_WORD = {
+  [C.LP_KRETPROBE] = "kprobe", [C.LP_KRETSYSCALL] = "ksyscall", [C.LP_URETPROBE] = "uprobe",
+}
+
+local function parse_target(text, what)
+  if type(text) ~= "string" then err.misuse('%s takes a target like "kprobe:vfs_read", not a %s', what, type(text)) end
+  local target, failure = targets.parse(text)
+  if not target then err.raise(failure) end
+  return target
+end
+
+local function with_word(target, word)
+  return word .. targets.text(target):match "^[%w_]+(:.*)$"
+end
+
+local function cannot_join(target)
+  err.raise { code = "EINVAL", stage = "attach",
+    message = targets.text(target) .. ": it has no entry and return that could be joined",
+    hint = "functions have (kprobe, uprobe), and system calls: tracepoint:syscalls:sys_enter_NAME" }
+end
+
+-- The target of the entry, and that of the return.
+local function join(target)
+  if target.kind == C.LP_TRACEPOINT then
+    local name = ffi.string(target.name)
+    if ffi.string(target.category) ~= "syscalls" or not name:find "^sys_enter_" then cannot_join(target) end
+    return targets.text(target), (targets.text(target):gsub(":sys_enter_", ":sys_exit_"))
+  end
+  local entry_word, return_word = ENTRY_WORD[target.kind], RETURN_WORD[target.kind]
+  if not entry_word and not return_word then cannot_join(target) end
+  return entry_word and with_word(target, entry_word) or targets.text(target),
+    return_word and with_word(target, return_word) or targets.text(target)
+end
+
+-- Which of the template's programs runs at a target.
+local function program_at(target, second)
+  if target.kind == C.LP_TRACEPOINT then return second and "on_tracepoint_return" or "on_tracepoint" end
+  return target.returns and "on_return" or "on_entry"
+end
+
+-- ---- what a wildcard's functions have in common --------------------------------------------------------------------
+
+local function matching_tracepoints(target)
+  local list = {}
+  for category, name in (ksyms.tracefs "available_events" or ""):gmatch "([^:\n]+):([^\n]+)\n" do
+    if C.lp_glob_matches(target.category, category) and C.lp_glob_matches(target.name, name) then
+      list[#list + 1] = targets.with(target, { category = category, name = name, wildcard = false,
+        text = ("tracepoint:%s:%s"):format(category, name) })
+    end
+  end
+  return list
+end
+
+local function matching_functions(target)
+  local module = ffi.string(target.category)
+  local list = {}
+  for _, name in ipairs(ksyms.traceable(ffi.string(target.name), module ~= "" and module or nil)) do
+    list[#list + 1] = targets.with(target, { name = name, wildcard = false,
+      text = ("%s:%s"):format(targets.word(target), name) })
+  end
+  return list
+end
+
+-- Of a binary: by their names, as lp.probes lists them.
+local function matching_user_functions(target)
+  local list = {}
+  for _, found in ipairs(require("luaprobe.probes").list(targets.text(target))) do
+    list[#list + 1] = parse_target(found.target)
+  end
+  return list
+end
+
+-- The functions or tracepoints that a pattern stands for, one target each.
+local function members(target)
+  if not target.wildcard then return { target } end
+  if target.kind == C.LP_TRACEPOINT then return matching_tracepoints(target) end
+  if targets.is_function_of_binary(target) then return matching_user_functions(target) end
+  if targets.is_kernel(target) then return matching_functions(target) end
+  return { target }
+end
+
+--- The functions or tracepoints that the target stands for: targets of one each.
+-- @raise error of stage "attach" when there are none
+function Plan:members()
+  if self.list then return self.list end
+  self.list = members(self.target)
+  if #self.list == 0 then
+    err.raise { code = "ENOENT", stage = "attach", message = self.text .. ": nothing that can be probed matches",
+      hint = ("see what there is: lp.probes %q"):format(self.text) }
+  end
+  return self.list
+end
+
+-- Registers are the same in all functions of a binary.
+local function places_of(self)
+  if not self.places then
+    self.places = {}
+    local list = targets.is_user(self.target) and { self.target } or self:members()
+    for i, member in ipairs(list) do self.places[i] = places.of(member, self.joined) end
+  end
+  return self.places
+end
+
+local function same(a, b)
+  if type(a) ~= "table" then return a == b end
+  for key, value in pairs(a) do
+    if not same(value, b[key]) then return false end
+  end
+  for key in pairs(b) do
+    if a[key] == nil then return false end
+  end
+  return true
+end
+
+local function ambiguous(parsed, first, other)
+  expression.wrong(parsed.text, ("ambiguous: '%s' is not at the same place, or of another type, in %s and %s"):format(
+    parsed.base, first.name, other.name), "take the functions one by one, or a pattern of such that have it in common")
+end
+
+--- Compiles an expression for all functions of the target.
+-- @tparam table parsed of luaprobe.expression
+-- @treturn table see luaprobe.fetch.compile
+-- @raise error of stage "expression"
+function Plan:compile(parsed)
+  local list = places_of(self)
+  local first = fetch.compile(parsed, list[1]:operand(parsed))
+  for i = 2, #list do
+    local other = fetch.compile(parsed, list[i]:operand(parsed))
+    if not same(first.fetch, other.fetch) then ambiguous(parsed, list[1], list[i]) end
+  end
+  return first
+end
+
+--- The type that an expression leads to, and the names that one can begin with: for completion.
+function Plan:type_of(parsed)
+  return fetch.type_of(parsed, places_of(self)[1]:operand(parsed))
+end
+
+function Plan:names()
+  return places_of(self)[1]:names()
+end
+
+--- Compiles conditions for all functions of the target.
+function Plan:conditions(text, formats)
+  return where.compile(text, function(parsed) return self:compile(parsed) end, formats)
+end
+
+-- ---- names of functions --------------------------------------------------------------------------------------------
+
+local FUNCTION = 12 -- enum lp_source
+
+-- Only a cookie can tell tracepoints from each other, and user space's functions without looking at every process.
+local function needs_cookies(self)
+  return self.target.wildcard and (self.target.kind == C.LP_TRACEPOINT or targets.is_user(self.target))
+end
+
+--- Makes the template tell functions apart.
+-- @raise error of stage "attach" where this kernel cannot
+function Plan:tell_functions()
+  if not needs_cookies(self) then return end
+  if not C.lp_kernel_at_least(5, 15) then
+    err.raise { code = "EOPNOTSUPP", stage = "attach",
+      message = self.text .. ": before Linux 5.15 the probes of such a pattern cannot be told apart",
+      hint = "take them one by one, or group by something else" }
+  end
+  self.cookies = true
+end
+
+--- How an address, or a cookie, that the template tells as LP_FUNCTION is called.
+-- @treturn function number → string
+function Plan:namer()
+  if not self.target.wildcard then
+    local name = ffi.string(self.target.name)
+    if name == "" then name = self.text end
+    return function() return name end
+  elseif self.cookies then
+    local list = self:members()
+    return function(cookie)
+      local member = list[tonumber(cookie)]
+      return member and ffi.string(member.name) or "?"
+    end
+  end
+  return require("luaprobe.ksyms").namer(ffi.string(self.target.name))
+end
+
+M.FUNCTION = FUNCTION
+
+-- ---- attaching -----------------------------------------------------------------------------------------------------
+
+-- Entry and return must see the same stack: mechanism multi shows another one on some kernels.
+local function joined_mechanism(target)
+  if not target.wildcard or target.kind == C.LP_TRACEPOINT then return nil end
+  return "legacy"
+end
+
+local function open_template(self, template, const)
+  const.filter, const.ask_cookie = self.filter, self.cookies
+  local object = objects.open(template, { const = const })
+  for _, program in ipairs(object.programs) do program:set_autoload(false) end
+  for _, at in ipairs(self.attachments) do object.programs[at.program]:set_autoload(true) end
+  return object
+end
+
+--- Sets how many entries a template's map has.
+function M.resize(object, map, entries)
+  object.maps[map].max_entries = entries
+end
+
+-- One probe for each member, whose cookie tells which one it is.
+local function attach_each(self, program, is_return)
+  for i, member in ipairs(self:members()) do
+    local text = targets.text(member)
+    if is_return then text = select(2, join(member)) end
+    program:attach { target = text, cookie = i, mechanism = "link", pid = self.probe_pid }
+  end
+end
+
+local function attach_all(self, object)
+  for i = #self.attachments, 1, -1 do
+    local at = self.attachments[i]
+    local program = object.programs[at.program]
+    if self.cookies then
+      attach_each(self, program, i == 2)
+    else
+      program:attach { target = at.target, mechanism = self.mechanism, pid = self.probe_pid }
+    end
+  end
+end
+
+--- Loads a template and attaches it: the return before the entry, so that none is waited for in vain.
+-- @tparam string template "count", "trace" or "latency"
+-- @tparam table const the template's read-only data
+-- @tparam[opt] function prepare gets the object before it is loaded
+-- @treturn luaprobe.object
+-- @raise errors of stages "load" and "attach"; then nothing is attached
+function Plan:attach(template, const, prepare)
+  if self.asks_function then const.ask_function = C.lp_kernel_at_least(5, 15) end
+  local object = open_template(self, template, const)
+  local ok, failure = pcall(function()
+    if prepare then prepare(object) end
+    object:load()
+    attach_all(self, object)
+  end)
+  if ok then return object end
+  object:close()
+  error(failure, 0)
+end
+
+local FILTERS = { "pid", "tid", "uid", "comm" }
+
+--- The target of the function's entry, for a target of its return.
+function Plan:entry_text()
+  return (join(self.target))
+end
+
+--- The plan for a target.
+-- @tparam string what the caller's name, for messages
+-- @tparam string text the target
+-- @tparam table opts `pid`, `tid`, `uid`, `comm`: only these; `mechanism`
+-- @tparam boolean joined entry and return become one
+-- @treturn Plan
+function M.new(what, text, opts, joined)
+  local target = parse_target(text, what)
+  local plan = setmetatable({ text = text, joined = joined, filter = {}, attachments = {} }, Plan)
+  if joined then
+    local entry, exit = join(target)
+    plan.target = parse_target(entry, what)
+    plan.attachments[1] = { program = program_at(plan.target), target = entry }
+    plan.attachments[2] = { program = program_at(parse_target(exit, what), true), target = exit }
+  else
+    plan.target = target
+    plan.attachments[1] = { program = program_at(target), target = text }
+    plan.asks_function = target.returns and target.kind ~= C.LP_TRACEPOINT and targets.is_kernel(target)
+  end
+  for _, name in ipairs(FILTERS) do plan.filter[name] = opts[name] end
+  plan.mechanism = opts.mechanism or joined and joined_mechanism(plan.target) or nil
+  plan.probe_pid = targets.is_user(target) and opts.pid or nil
+  places.of(plan.target, joined) -- refuses kinds that have no program here
+  return plan
+end
+
+return M

@@ -1,0 +1,230 @@
+--- The prompt: reads chunks, runs them, prints what they give, while probes go on delivering.
+--
+-- There is one loop: it waits for a key and for the tick of the event buffers. Output comes above the line that is
+-- being edited, which is taken off the screen for it and shown again.
+-- @module luaprobe.repl
+local ffi = require "ffi"
+local C = require "luaprobe.cdef"
+local chunks = require "luaprobe.chunk"
+local err = require "luaprobe.error"
+local live = require "luaprobe.live"
+local pretty = require "luaprobe.pretty"
+local session = require "luaprobe.session"
+
+local M = {}
+
+local PROMPT, MORE = "> ", ">> "
+local TICK, IDLE = 20, 1000 -- milliseconds until the buffers are looked at again
+local LINE = 65536
+
+local buffer = ffi.new("char[?]", LINE)
+local cursor = ffi.new "size_t[1]"
+
+-- ---- running what was typed ----------------------------------------------------------------------------------------
+
+local function show_values(result)
+  for i = 1, result.count do
+    local ok, failure = pcall(pretty.print, result[i])
+    if not ok then io.stdout:write("error: ", tostring(failure), "\n") end
+  end
+end
+
+local function show_error(state, failure, text, trace)
+  io.stdout:flush()
+  io.stderr:write(chunks.explain(failure, text), "\n")
+  if trace then io.stderr:write(trace:gsub("^\n", ""), "\n") end
+  state.failed = true
+end
+
+-- Only interpreted code can be interrupted; what iterates over events ends by itself, and shall be compiled.
+local function make_interruptible(fn, text)
+  if not text:find(":each%f[%W]") then jit.off(fn, true) end
+end
+
+local function evaluate(state, text)
+  local fn, reason, _, is_expression = chunks.compile(text)
+  if not fn then return show_error(state, reason, text) end
+  make_interruptible(fn, text)
+  C.lp_stop_forget()
+  local result = chunks.run(fn, state.traceback)
+  if not result.ok then return show_error(state, result[1], text, result.trace) end
+  if is_expression then show_values(result) end
+  session.remember(text, is_expression)
+end
+
+-- Takes a line. Returns the chunk so far when it needs more lines, nil otherwise.
+local function take_line(state, pending, line)
+  local text = pending and pending .. "\n" .. line or line
+  if not text:find "%S" then return nil end
+  local _, _, is_incomplete = chunks.compile(text)
+  if is_incomplete then return text end
+  evaluate(state, text)
+  return nil
+end
+
+-- The loop of lp.on and lp.every, where anybody asked for it and it has something to do.
+local function event_loop()
+  local loop = package.loaded["luaprobe.loop"]
+  return loop and loop.is_active() and loop
+end
+
+local function timeout()
+  return (#live.running() > 0 or event_loop()) and TICK or IDLE
+end
+
+-- Handlers print what they like; their errors are told, and the session goes on.
+local function run_handlers(state)
+  local ok, failure = pcall(event_loop().step)
+  if not ok then show_error(state, failure, "") end
+end
+
+-- ---- a terminal ----------------------------------------------------------------------------------------------------
+
+local function current_line()
+  local length = tonumber(C.lp_prompt_line(buffer, LINE, cursor))
+  return ffi.string(buffer, length), tonumber(cursor[0])
+end
+
+local function show_events(state)
+  local text, loop = live.pull(), event_loop()
+  local is_due = loop and loop.is_due()
+  if text == "" and not is_due then return end
+  C.lp_prompt_hide()
+  io.stdout:write(text)
+  if is_due then run_handlers(state) end
+  C.lp_prompt_show()
+end
+
+local function complete()
+  local line, at = current_line()
+  local ok, insert, list, count = pcall(function() return require("luaprobe.complete").line(line:sub(1, at)) end)
+  if not ok or not insert and not list then return end
+  if insert and insert ~= "" then return C.lp_prompt_insert(insert) end
+  C.lp_prompt_hide()
+  io.stdout:write(require("luaprobe.complete").columns(list, C.lp_prompt_width(), count), "\n")
+  C.lp_prompt_show()
+end
+
+-- Ctrl-C: the line is given up, and what was typed before of its chunk.
+local function interrupt()
+  C.lp_stop_forget()
+  C.lp_prompt_end()
+  io.stdout:write "^C\n"
+end
+
+-- Waits until a line was entered: its text; "" after Ctrl-C, with true; nil at the end.
+local function read_line(state, prompt)
+  C.lp_stop_catch()
+  C.lp_prompt_begin(prompt)
+  while true do
+    local event = C.lp_prompt_wait(timeout())
+    if event == C.LP_PROMPT_LINE then
+      local line = current_line():gsub("[\r\n]+$", "")
+      C.lp_prompt_end()
+      C.lp_stop_release()
+      return line
+    elseif event == C.LP_PROMPT_INTERRUPT then
+      interrupt()
+      C.lp_stop_release()
+      return "", true
+    elseif event == C.LP_PROMPT_END then
+      C.lp_prompt_end()
+      C.lp_stop_release()
+      io.stdout:write "\n"
+      return nil
+    elseif event == C.LP_PROMPT_COMPLETE then
+      complete()
+    end
+    show_events(state)
+  end
+end
+
+local function history_path()
+  local state = os.getenv "XDG_STATE_HOME"
+  local home = os.getenv "HOME"
+  if state and state:sub(1, 1) == "/" then return state .. "/luaprobe/history" end
+  return home and home:sub(1, 1) == "/" and home .. "/.local/state/luaprobe/history" or nil
+end
+
+local function terminal(state)
+  local first, more = PROMPT, MORE -- C keeps a pointer to them
+  err.check(C.lp_prompt_open(history_path()))
+  C.lp_kallsyms_read_ahead() -- the first completion shall not wait for it
+  io.stdout:write "luaprobe: help() tells what there is, Tab completes, Ctrl-D leaves\n"
+  local pending
+  while true do
+    local line, interrupted = read_line(state, pending and more or first)
+    if not line then break end
+    if interrupted then
+      pending = nil
+    else
+      C.lp_prompt_remember(line)
+      pending = take_line(state, pending, line)
+    end
+    if C.lp_stop_pending() == 15 then break end -- SIGTERM came while a chunk ran
+  end
+  C.lp_prompt_close()
+end
+
+-- ---- a pipe --------------------------------------------------------------------------------------------------------
+
+local function lines_of_input(state)
+  local rest = ""
+  return function()
+    while true do
+      local line, after = rest:match "^([^\n]*)\n()"
+      if line then
+        rest = rest:sub(after)
+        return line
+      end
+      local got = C.lp_prompt_read(buffer, LINE, timeout())
+      if got > 0 then
+        rest = rest .. ffi.string(buffer, got)
+      elseif got < 0 then
+        line, rest = rest, ""
+        return line ~= "" and line or nil
+      end
+      live.write(live.pull())
+      if event_loop() then run_handlers(state) end
+    end
+  end
+end
+
+local function pipe(state)
+  local pending
+  for line in lines_of_input(state) do
+    pending = take_line(state, pending, line)
+    if C.lp_stop_pending() == 15 then return end
+  end
+  if pending then show_error(state, select(2, chunks.compile(pending)), pending) end
+  live.write(live.pull())
+  return state.failed
+end
+
+-- ---- the session ---------------------------------------------------------------------------------------------------
+
+local function prepare_globals()
+  local lp = require "luaprobe"
+  _G.lp, _G.ffi = lp, ffi
+  _G.help = function(...) return require("luaprobe.help").show(...) end
+end
+
+--- Runs the prompt until its end; then everything is detached.
+-- @tparam table opts `traceback`: errors show where they came from
+-- @treturn boolean whether a chunk failed that came through a pipe
+function M.run(opts)
+  local state = { traceback = opts.traceback }
+  prepare_globals()
+  live.shows_events = true
+  C.lp_stop_interrupt_lua(true)
+  local failed
+  if C.lp_prompt_is_terminal() then terminal(state) else failed = pipe(state) end
+  C.lp_stop_interrupt_lua(false)
+  session.detach_all()
+  return failed
+end
+
+--- Prepares the globals for a script whose objects shall be there at the prompt afterwards (-i).
+M.prepare = prepare_globals
+
+return M

@@ -1,0 +1,324 @@
+/*
+ * prompt.c: the line that is being edited at the prompt, by libedit.
+ *
+ * libedit is used as its callback interface is: unbuffered, so that el_gets takes what a key means and comes back. The
+ * one loop that waits is Lua's, which asks lp_prompt_wait what happened. Nothing here calls Lua: keys that mean more
+ * than editing, Tab for example, leave a note of what Lua shall do.
+ */
+#include "prompt.h"
+
+#include <errno.h>
+#include <histedit.h>
+#include <locale.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#include "error.h"
+#include "luaprobe.h"
+
+enum {
+    REST_OF_KEY_MS = 50 /* how long the rest of an escape sequence, or of a character, may take */
+};
+
+static EditLine *editor;
+static History *lines; /* typed before */
+static const char *prompt_text = "";
+static bool editing; /* a line is on the screen */
+static int noted;    /* what the last key asks Lua for */
+static bool first_byte_is_there, input_is_over;
+static volatile sig_atomic_t resized, continued;
+
+static char *show_prompt(EditLine *unused)
+{
+    (void)unused;
+    return (char *)prompt_text;
+}
+
+/* One byte; the first of a key is known to be there, so only what may never come is waited for with a limit. */
+static bool next_byte(char *out)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    ssize_t got;
+
+    if (!first_byte_is_there && poll(&input, 1, REST_OF_KEY_MS) <= 0)
+        return false;
+    first_byte_is_there = false;
+    got = read(STDIN_FILENO, out, 1);
+    if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN))
+        input_is_over = true;
+    return got == 1;
+}
+
+/* A whole character, for libedit. What is no UTF-8 becomes a question mark. */
+static int next_character(EditLine *unused, wchar_t *out)
+{
+    mbstate_t state = {0};
+    char byte;
+
+    (void)unused;
+    while (next_byte(&byte)) {
+        size_t used = mbrtowc(out, &byte, 1, &state);
+
+        if (used == (size_t)-2)
+            continue;
+        if (used == (size_t)-1)
+            *out = L'?';
+        else if (used == 0)
+            *out = L'\0';
+        return 1;
+    }
+    return 0;
+}
+
+static unsigned char on_tab(EditLine *unused, int key)
+{
+    (void)unused;
+    (void)key;
+    noted = LP_PROMPT_COMPLETE;
+    return CC_NORM;
+}
+
+/* Ctrl-D ends the session on an empty line, and deletes a character on others. */
+static unsigned char on_end(EditLine *el, int key)
+{
+    const LineInfo *line = el_line(el);
+
+    (void)key;
+    if (line->buffer == line->lastchar) {
+        noted = LP_PROMPT_END;
+        return CC_NORM;
+    }
+    if (line->cursor == line->lastchar)
+        return CC_ERROR;
+    el_cursor(el, 1);
+    el_deletestr(el, 1);
+    return CC_REFRESH;
+}
+
+static void on_resize(int unused)
+{
+    (void)unused;
+    resized = 1;
+}
+
+static void on_continue(int unused)
+{
+    (void)unused;
+    continued = 1;
+}
+
+/* Text is UTF-8, whatever the environment says; an empty locale would make libedit show bytes as \ooo. */
+static void choose_characters(void)
+{
+    if ((!setlocale(LC_CTYPE, "") || MB_CUR_MAX == 1) && !setlocale(LC_CTYPE, "C.UTF-8"))
+        setlocale(LC_CTYPE, "C");
+}
+
+static void bind_keys(void)
+{
+    el_set(editor, EL_EDITOR, "emacs");
+    el_set(editor, EL_ADDFN, "luaprobe-complete", "Complete", on_tab);
+    el_set(editor, EL_ADDFN, "luaprobe-end", "Delete, or leave", on_end);
+    el_set(editor, EL_BIND, "^I", "luaprobe-complete", NULL);
+    el_set(editor, EL_BIND, "^D", "luaprobe-end", NULL);
+    el_set(editor, EL_BIND, "^R", "em-inc-search-prev", NULL);
+    el_set(editor, EL_BIND, "\\e[1~", "ed-move-to-beg", NULL);
+    el_set(editor, EL_BIND, "\\e[4~", "ed-move-to-end", NULL);
+    el_set(editor, EL_BIND, "\\e[3~", "ed-delete-next-char", NULL);
+    el_set(editor, EL_BIND, "\\e[H", "ed-move-to-beg", NULL);
+    el_set(editor, EL_BIND, "\\e[F", "ed-move-to-end", NULL);
+}
+
+int lp_prompt_open(const char *history_path)
+{
+    choose_characters();
+    editor = el_init("luaprobe", stdin, stdout, stderr);
+    lines = editor ? lp_history_open(history_path) : NULL;
+    if (!lines) {
+        lp_prompt_close();
+        return lp_error_set(ENOMEM, "prompt", "the terminal cannot be prepared for editing");
+    }
+    el_set(editor, EL_SIGNAL, 0);
+    el_set(editor, EL_PROMPT, show_prompt);
+    el_set(editor, EL_GETCFN, next_character);
+    el_set(editor, EL_HIST, history, lines);
+    bind_keys();
+    (void)sigaction(SIGWINCH, &(struct sigaction){.sa_handler = on_resize}, NULL);
+    (void)sigaction(SIGCONT, &(struct sigaction){.sa_handler = on_continue}, NULL);
+    return 0;
+}
+
+void lp_prompt_close(void)
+{
+    lp_prompt_end();
+    if (editor)
+        el_end(editor);
+    lp_history_close(lines);
+    editor = NULL;
+    lines = NULL;
+}
+
+void lp_prompt_begin(const char *text)
+{
+    fflush(stdout);
+    prompt_text = text;
+    editing = true;
+    el_set(editor, EL_UNBUFFERED, 1); /* the terminal becomes raw, the prompt is shown */
+}
+
+void lp_prompt_end(void)
+{
+    if (!editing)
+        return;
+    editing = false;
+    el_set(editor, EL_UNBUFFERED, 0); /* the terminal is as it was */
+}
+
+void lp_prompt_remember(const char *line)
+{
+    lp_history_add(lines, line);
+}
+
+/* ---- the line --------------------------------------------------------------------------------------------------- */
+
+size_t lp_prompt_line(char *out, size_t size, size_t *cursor)
+{
+    const LineInfo *line = el_line(editor);
+    size_t length = (size_t)(line->lastchar - line->buffer);
+
+    if (length >= size)
+        length = size - 1;
+    memcpy(out, line->buffer, length);
+    out[length] = '\0';
+    *cursor = (size_t)(line->cursor - line->buffer);
+    return length;
+}
+
+/* How many columns a text takes; control characters are shown as ^X. */
+static size_t columns_of(const char *text, size_t length)
+{
+    mbstate_t state = {0};
+    size_t columns = 0;
+
+    while (length > 0) {
+        wchar_t character;
+        size_t used = mbrtowc(&character, text, length, &state);
+        int width;
+
+        if (used == 0 || used == (size_t)-1 || used == (size_t)-2)
+            return columns;
+        width = wcwidth(character);
+        columns += width < 0 ? 2 : (size_t)width;
+        text += used;
+        length -= used;
+    }
+    return columns;
+}
+
+int lp_prompt_width(void)
+{
+    struct winsize size;
+
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+void lp_prompt_hide(void)
+{
+    const LineInfo *line = el_line(editor);
+    size_t columns =
+        columns_of(prompt_text, strlen(prompt_text)) + columns_of(line->buffer, (size_t)(line->cursor - line->buffer));
+    size_t rows = columns / (size_t)lp_prompt_width();
+
+    if (!editing)
+        return;
+    fputs("\r", stdout);
+    if (rows > 0)
+        fprintf(stdout, "\033[%zuA", rows);
+    fputs("\033[J", stdout);
+}
+
+void lp_prompt_show(void)
+{
+    if (!editing)
+        return;
+    fflush(stdout);
+    el_set(editor, EL_REFRESH);
+}
+
+/* EL_REFRESH draws from where the cursor is, so the line is taken away before. */
+void lp_prompt_insert(const char *text)
+{
+    lp_prompt_hide();
+    el_insertstr(editor, text);
+    lp_prompt_show();
+}
+
+/* ---- keys ------------------------------------------------------------------------------------------------------- */
+
+static void follow_terminal(void)
+{
+    if (continued) {
+        continued = 0;
+        el_set(editor, EL_PREP_TERM, 1);
+        el_set(editor, EL_REFRESH);
+    }
+    if (resized) {
+        resized = 0;
+        el_resize(editor);
+    }
+}
+
+/* Lets libedit take one key. */
+static int take_key(void)
+{
+    const char *line;
+    int length = 0;
+
+    first_byte_is_there = true;
+    noted = LP_PROMPT_NOTHING;
+    line = el_gets(editor, &length);
+    first_byte_is_there = false;
+    if (line && length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
+        return LP_PROMPT_LINE;
+    return input_is_over ? LP_PROMPT_END : noted;
+}
+
+int lp_prompt_wait(int timeout_ms)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    int ready;
+
+    fflush(stdout);
+    ready = poll(&input, 1, timeout_ms);
+    follow_terminal();
+    if (lp_stop_pending())
+        return lp_stop_pending() == SIGINT ? LP_PROMPT_INTERRUPT : LP_PROMPT_END;
+    return ready > 0 ? take_key() : LP_PROMPT_NOTHING;
+}
+
+/* ---- input that is no terminal ----------------------------------------------------------------------------------- */
+
+bool lp_prompt_is_terminal(void)
+{
+    return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+}
+
+int lp_prompt_read(char *out, size_t size, int timeout_ms)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    ssize_t got;
+
+    fflush(stdout);
+    if (poll(&input, 1, timeout_ms) <= 0)
+        return 0;
+    got = read(STDIN_FILENO, out, size);
+    if (got < 0)
+        return errno == EINTR || errno == EAGAIN ? 0 : -1;
+    return got == 0 ? -1 : (int)got;
+}

@@ -1,0 +1,228 @@
+-- The prompt, through a pipe and through a pseudo-terminal.
+local helper = require "helper"
+local terminals = require "terminal"
+
+if not helper.is_root() then
+  describe("the prompt", function() pending "needs root" end)
+  return
+end
+
+local callee = helper.build .. "/tests/callee"
+local OPEN = '"tracepoint:syscalls:sys_enter_openat"'
+
+-- Guests are emulated, and see nothing here that this machine does not.
+local is_guest = helper.exists "/luaprobe/tests/vm/init" and helper.exists "/command"
+
+local function through_pipe(input, arguments)
+  local path = os.tmpname()
+  helper.write(path, input)
+  local out, err, status = helper.run(("timeout 60 %s %s <%s"):format(helper.luaprobe, arguments or "", path))
+  os.remove(path)
+  return out, err, status
+end
+
+describe("through a pipe", function()
+  helper.check_leaks(before_each, after_each)
+
+  it("values are printed, each on its own line, chunks go over lines, errors are a paragraph", function()
+    local out, err, status = through_pipe [[
+1 + 1
+x = 5
+x, "a", nil
+for i = 1, 2 do
+  print(i)
+end
+local y = 7
+y
+nope.x
+(function() return 1, 2 end)()
+{ a = 1 }
+lp.count("kprobe:x", { bye = 1 })
+= 3
+]]
+    assert.are.equal('2\n5\n"a"\nnil\n1\n2\n7\n1\n2\n{ a = 1 }\n3\n', out)
+    assert.are.equal("error: attempt to index global 'nope' (a nil value)\nerror: lp.count has no option 'bye'; it has "
+      .. "by, comm, max_entries, mechanism, pid, tid, uid, where\n", err)
+    assert.are.equal(1, status)
+  end)
+
+  it("an unfinished chunk is an error, the last line needs no end", function()
+    local out, err, status = through_pipe "1\nfor i = 1, 2 do"
+    assert.are.equal("1\n", out)
+    assert.is_truthy(err:find "'end' expected near '<eof>'")
+    assert.are.equal(1, status)
+    assert.are.equal("4\n", (through_pipe "2 + 2"))
+  end)
+
+  it("events come between the chunks, and a saved session runs", function()
+    local saved = os.tmpname()
+    local out, err, status = through_pipe((([[
+t = lp.trace("uprobe:CALLEE:callee", "arg0, arg1", { ret = true })
+os.execute("echo 2 | CALLEE >/dev/null")
+#t:items()
+c = lp.count("uprobe:CALLEE:callee", { by = "func" })
+failed.line()
+os.execute("echo 3 | CALLEE >/dev/null")
+c:items()[1].key, c:items()[1].count
+#lp.session()
+lp.detach_all()
+#lp.session()
+lp.save "SAVED"
+]]):gsub("CALLEE", callee):gsub("SAVED", saved)))
+    assert.are.equal(1, status)
+    assert.is_truthy(err:find "failed")
+    local rest, events = out:gsub("[^\n]* arg0=3 arg1=40 ret=43 [^\n]*\n", "")
+    assert.are.equal('0\n2\n0\n"callee"\n3\n2\n2\n0\n', rest)
+    assert.are.equal(5, events)
+    local again, again_err, again_status = helper.luaprobe_run(saved)
+    os.remove(saved)
+    assert.are.equal(0, again_status, again_err)
+    assert.are.equal('0\n2\n0\n"callee"\n3\n2\n2\n0\n', again)
+  end)
+
+  it("timers and handlers run between the chunks", function()
+    local out, err = helper.run(([[(echo 'n = 0; t = lp.every(0.02, function() n = n + 1 end)'; sleep 1
+      echo 'n > 3'; echo 't.stop()') | timeout 30 %s]]):format(helper.luaprobe))
+    assert.are.equal("true\n", out, err)
+  end)
+
+  it("-i runs a script and leaves its objects", function()
+    local script = os.tmpname()
+    helper.write(script, "local lp = require 'luaprobe'\nlocal answer = tonumber(arg[1])\nglobal = 2\n")
+    assert.are.equal("42\n2\n", (through_pipe("answer\nglobal\n", "-i " .. script .. " 42")))
+    helper.write(script, "local before = 1\nerror 'oh'\n")
+    local out, err = through_pipe("1\n", "-i " .. script)
+    assert.are.equal("1\n", out)
+    assert.is_truthy(err:find(script .. ":2: oh", 1, true))
+    os.remove(script)
+  end)
+
+  it("10,000 lines of nonsense neither end the session nor leave a probe", function()
+    if is_guest then return pending "takes too long in an emulated guest" end
+    local pieces = { "lp", ".", "count", "trace", "(", ")", '"', "'", "kprobe:", "uprobe:" .. callee .. ":callee",
+      "arg0", ",", "{", "}", "by", "=", "where", "ret", "->", "[", "]", "1", "0x", "nil", "end", "function", "\\", "--",
+      "[[", "]]", "\1", "\255", "é",
+      ":str", "detach", "session", "pretty", "help", "ffi", "nil", "..", "~=", "and", "%" }
+    math.randomseed(7)
+    local lines = { 'jobs = lp.trace("uprobe:' .. callee .. ':callee", "arg0")' }
+    for i = 1, 10000 do
+      local parts = {}
+      for j = 1, math.random(1, 8) do parts[j] = pieces[math.random(#pieces)] end
+      lines[i + 1] = table.concat(parts, math.random(2) == 1 and " " or "")
+      -- A chunk that waits for its end would swallow all that follows.
+      if i % 20 == 0 then lines[i + 1] = "]] end ) } ' \"" end
+    end
+    lines[#lines + 1] = "]] ) "
+    lines[#lines + 1] = "jobs and jobs.target"
+    local out, _, status = through_pipe(table.concat(lines, "\n") .. "\n")
+    assert.are.equal(1, status)
+    assert.is_truthy(out:find('"uprobe:' .. callee .. ':callee"\n', 1, true))
+  end)
+end)
+
+describe("at a terminal", function()
+  local terminal, state, before
+
+  before_each(function()
+    before = helper.holdings()
+    state = helper.temporary_directory()
+    terminal = terminals.start(("env XDG_STATE_HOME=%s %s"):format(state, helper.luaprobe))
+    terminal:wait("the prompt", function(screen) return screen:text():find "\n>$" end)
+    terminal.seen = #terminal.screen:text()
+  end)
+
+  after_each(function()
+    if not terminal.over then
+      terminal:type "\3\4"
+      terminal:wait("the end", function() return terminal.over end)
+    end
+    terminal:close()
+    os.execute("rm -rf " .. state)
+    helper.assert_nothing_left(before)
+  end)
+
+  it("lines are edited, remembered in a private file, and completed", function()
+    assert.are.equal("24", terminal:line "* 7\b6\27[H4 \27[F")
+    assert.are.equal("7", terminal:line "1 + 6x\27[D\27[3~")
+    assert.are.equal('"é"', terminal:line '"é"')
+    terminal:type "lp.detach_a\t"
+    terminal:wait("the completion", function(screen) return screen:current() == "> lp.detach_all" end)
+    assert.are.equal("0", terminal:line "()")
+    terminal:type 'x = "tracepoint:sched:sched_swi\t'
+    terminal:wait("the completion", function(screen)
+      return screen:current() == '> x = "tracepoint:sched:sched_switch'
+    end)
+    terminal:type "\3"
+    terminal:wait("the prompt", function(screen) return screen:current() == ">" end)
+    terminal.seen = #terminal.screen:text()
+    terminal:type "\27[A"
+    terminal:wait("the line before", function(screen) return screen:current() == "> lp.detach_all()" end)
+    terminal:type "\3"
+    local file = state .. "/luaprobe/history"
+    assert.is_truthy(helper.read(file):find("lp.detach_all()\n", 1, true))
+    local pipe = io.popen(("stat -c '%%a' %s %s"):format(file, state .. "/luaprobe"))
+    assert.are.equal("600\n700\n", pipe:read "*a")
+    pipe:close()
+  end)
+
+  it("Ctrl-C gives up a line, a chunk, a watch and a loop, Ctrl-D leaves", function()
+    terminal:type "some(thing\3"
+    terminal:wait("a new prompt", function(screen) return screen:text():find "%^C\n>$" end)
+    terminal.seen = #terminal.screen:text()
+    terminal:type "for i = 1, 2 do\r"
+    terminal:wait("the second line", function(screen) return screen:current() == ">>" end)
+    terminal:type "\3"
+    terminal:wait("a new prompt", function(screen) return screen:current() == ">" end)
+    terminal.seen = #terminal.screen:text()
+    assert.are.equal("4", terminal:line "2 + 2")
+    terminal:type("c = lp.count(" .. OPEN .. ', { by = "comm" }); c:watch(0.2)\r')
+    terminal:wait("the watch", function(screen) return select(2, screen:text():gsub("PER_SEC", "")) >= 2 end)
+    terminal:type "\3"
+    terminal:wait("the prompt", function(screen) return screen:current() == ">" end)
+    terminal.seen = #terminal.screen:text()
+    assert.are.equal("1", terminal:line "#lp.session()")
+    terminal:type "while true do end\r"
+    helper.sleep(0.3)
+    terminal:type "\3"
+    terminal:expect("error: interrupted", terminal.seen)
+    terminal:wait("the prompt", function(screen) return screen:current() == ">" end)
+    terminal.seen = #terminal.screen:text()
+    assert.are.equal("5", terminal:line "2 + 3")
+    terminal:type "\4"
+    terminal:wait("the end", function() return terminal.over end)
+  end)
+
+  it("1,000 events a second leave the line that is typed as it is", function()
+    if is_guest then return pending "takes too long in an emulated guest" end
+    terminal:line(('t = lp.trace("uprobe:%s:callee", "arg0")'):format(callee))
+    local load = helper.start((
+      "sh -c 'for i in $(seq 80); do echo 100; sleep 0.1; done | %s >/dev/null'"):format(callee))
+    local long = "x = '" .. ("which wraps, "):rep(5)
+      .. "the line that is edited, longer than a row of the screen, so it goes on in the next, and on'"
+    for i = 1, #long, 3 do
+      terminal:type(long:sub(i, i + 2))
+      terminal:pump(20)
+    end
+    local count_before = select(2, terminal.raw:gsub("arg0=3", ""))
+    terminal:type "\27[D\27[D!!\b"
+    local wanted = "> " .. long:sub(1, -3) .. "!" .. long:sub(-2)
+    local function is_there(screen)
+      local text = screen:tail(4):gsub("%s+$", "")
+      return text:sub(-#wanted - 2) == "\n" .. wanted:sub(1, 100) .. "\n" .. wanted:sub(101)
+    end
+    for _ = 1, 20 do -- at twenty moments, events coming all the time
+      terminal:pump(50)
+      helper.sleep(0.03)
+      terminal:wait("the edited line", is_there, 5)
+    end
+    assert.is_true(select(2, terminal.raw:gsub("arg0=3", "")) > count_before + 200,
+      "events came while the line was there")
+    terminal:type "\rt:detach()\r"
+    terminal:pump(500)
+    terminal:wait("the prompt", function(screen) return screen:current() == ">" end)
+    terminal.seen = #terminal.screen:text()
+    local value = terminal:line("x"):gsub("\n", "")
+    assert.are.equal('"' .. long:match "'(.*)'$":sub(1, -2) .. "!" .. long:sub(-2, -2) .. '"', value)
+    load.wait()
+  end)
+end)
