@@ -79,7 +79,7 @@ local function lines(self, most, before, seconds)
     end
   end
   if self:lost() > 0 then
-    add("%12.0f  hits were left out: no room for their key (raise max_entries), or the program was running already",
+    add("%12.0f  hits found no room for their key: raise max_entries; or came while the program was running",
       self:lost())
   end
   return out

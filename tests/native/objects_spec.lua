@@ -45,7 +45,7 @@ local function size(set)
   return count
 end
 
--- What luaprobe loads and libbpf does not: a ring buffer with a value type, which kernels refuse. luaprobe leaves it out.
+-- What luaprobe loads and libbpf does not: a ring buffer with a value type, which kernels refuse; it is left out here.
 local MORE = { ["foreign.bpf.o"] = true }
 
 describe("what libbpf loads, luaprobe loads:", function()
