@@ -248,8 +248,8 @@ describe("lp.latency", function()
     for _, slot in ipairs(threads:items()[1].slots) do total = total + slot.count end
     -- Since 6.13 threads can be preempted in these tracepoints, and the kernel leaves out a program that runs already.
     local lost = threads:lost()
-    assert.is_true(total <= 2000 and total + lost >= 2000, ("%d calls, %d lost"):format(total, lost))
-    if helper.kernel_version() < 6013 then assert.are.equal(2000, total) end
+    assert.is_true(total + lost >= 2000, ("%d calls, %d lost"):format(total, lost)) -- it opens its libraries, too
+    if helper.kernel_version() < 6013 then assert.is_true(total >= 2000, total) end
     assert.are.equal(threads:total(), total)
     threads:detach()
   end)
