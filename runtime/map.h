@@ -7,7 +7,6 @@
 /* The kernel's "operation not supported" for BPF maps; not in any libc's <errno.h>. */
 enum { ENOTSUPP = 524 };
 
-bool lp_map_is_per_cpu(uint32_t type);
 /* Sets the last error for what a map operation returned; returns a negative errno that libc knows. */
 int lp_map_explain(int error);
 
