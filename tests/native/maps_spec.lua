@@ -433,7 +433,7 @@ describe("counts", function()
     drain()
     assert.are.equal(4 * per_thread, object.data.calls)
     assert.are.equal(4 * per_thread, sum)
-    assert.is_true(drains > 5, drains)
+    assert.is_true(drains >= 3, drains) -- while they counted, and after it
     for i = 0, 63 do
       local each = math.floor(per_thread / 64) + (i < per_thread % 64 and 1 or 0)
       assert.are.equal(4 * each, sums[1000000 + i])
