@@ -62,8 +62,9 @@ describe("a refusal", function()
   end)
 
   it("for want of /sys says so", function()
-    local _, err, status = helper.run(("unshare -m sh -c 'umount -l /sys; %s -e \"require [=[luaprobe]=].load [=[%s]=]\"'")
-      :format(helper.luaprobe, helper.absolute(helper.fixtures .. "constants.bpf.o")))
+    local load = ([[%s -e "require [=[luaprobe]=].load [=[%s]=]"]]):format(helper.luaprobe,
+      helper.absolute(helper.fixtures .. "constants.bpf.o"))
+    local _, err, status = helper.run(("unshare -m sh -c 'umount -l /sys; %s'"):format(load))
     assert.are.equal(1, status)
     assert.is_truthy(err:find("mount -t sysfs", 1, true), err)
   end)
