@@ -340,30 +340,16 @@ static bool read_counts(const struct lp_probe *probe, struct lp_probe_counts *ou
     return true;
 }
 
-/*
- * What was counted since begun, on top of what was until the last stop. The program comes a little after the kernel
- * begins to count, so `begun` is what it had counted then.
- */
-static void add_counts(const struct lp_probe *probe, struct lp_probe_counts *out)
+/* The program is not bound for quite all of the time in which the kernel counts, so only what is between is taken. */
+static void legacy_count(const struct lp_probe *probe, struct lp_probe_counts *out)
 {
-    struct lp_probe_counts now;
+    struct lp_probe_counts now = probe->begun;
 
-    if (!read_counts(probe, &now))
+    if (probe->perf_count > 0 && !read_counts(probe, &now))
         return;
     out->hits = probe->ended.hits + now.hits - probe->begun.hits;
     if (!is_user(&probe->target))
         out->missed = probe->ended.missed + now.missed - probe->begun.missed;
-}
-
-static void legacy_count(const struct lp_probe *probe, struct lp_probe_counts *out)
-{
-    if (probe->perf_count > 0) {
-        add_counts(probe, out);
-        return;
-    }
-    out->hits = probe->ended.hits;
-    if (!is_user(&probe->target))
-        out->missed = probe->ended.missed;
 }
 
 /* The perf event of the tracefs event. */
@@ -403,25 +389,21 @@ static int legacy_start(struct lp_probe *probe, struct lp_object *object, int pr
 /*
  * The last perf event of a tracefs event takes all its functions' probes away when it is closed, milliseconds for each.
  * When the probe is to be closed anyway, another perf event keeps them, so that only the program goes; legacy_close
- * does the rest. The kernel then goes on counting, so its counts are taken before; otherwise behind, when they stand
- * still. Nothing is opened here, which could be what is probed.
+ * does the rest. Nothing is opened here, which could be what is probed.
  */
 static int legacy_stop(struct lp_probe *probe)
 {
     struct perf_event_attr attr = event_attr(probe);
-    bool runs = probe->perf_count > 0;
-    bool is_kept = runs && probe->closing && probe->added > 0;
-    int error;
 
-    if (is_kept) {
-        add_counts(probe, &probe->ended);
+    if (probe->perf_count > 0) {
+        legacy_count(probe, &probe->ended);
+        probe->begun = (struct lp_probe_counts){0};
+    }
+    if (probe->closing && probe->added > 0 && probe->perf_count > 0) {
         attr.disabled = 1;
         probe->keeper_fd = lp_perf_event_open(&attr, -1, 0);
     }
-    error = lp_perf_stop(probe);
-    if (runs && !is_kept)
-        add_counts(probe, &probe->ended);
-    return error;
+    return lp_perf_stop(probe);
 }
 
 static void legacy_close(struct lp_probe *probe)

@@ -44,7 +44,8 @@ local function totals(probe, counts, from)
   elseif missed then
     missed = missed + (program_missed or 0)
   end
-  return { hits = sum(counts, from, length, "hits") or of_program(probe, first.program_runs), missed = missed }
+  -- The program's runs are exact. What tracefs counts begins and ends a little beside the program.
+  return { hits = of_program(probe, first.program_runs) or sum(counts, from, length, "hits"), missed = missed }
 end
 
 local function current(probe)
@@ -181,12 +182,13 @@ end
 
 --- A probe of open handles.
 --
--- `hits`: how often the program ran there: by mechanism legacy from tracefs's profile; otherwise the program's runs,
--- which the kernel counts only on request (`stats = true` when attaching; a few dozen nanoseconds per run). nil without
--- it, and when the program is attached by several probes at once. `missed`: how often it should have run but did not:
--- too many calls at once for a kretprobe, or a program interrupting itself. nil where the kernel does not tell: before
--- Linux 6.7 it tells only of kprobes by legacy and of mechanism tracing; it never tells of kprobes by perf, nor of
--- uretprobes. Linux 5.10 counts page faults of the program's own reading as misses by legacy. Both stay after detach.
+-- `hits`: how often the program ran there, which the kernel counts only on request (`stats = true` when attaching; a
+-- few dozen nanoseconds per run). Without it, and when the program is attached by several probes at once, nil; by
+-- mechanism legacy what tracefs counted, which begins and ends a little beside the program. `missed`: how often it
+-- should have run but did not: too many calls at once for a kretprobe, or a program interrupting itself. nil where the
+-- kernel does not tell: before Linux 6.7 it tells only of kprobes by legacy and of mechanism tracing; it never tells of
+-- kprobes by perf, nor of uretprobes. Linux 5.10 counts page faults of the program's own reading as misses by legacy.
+-- Both stay after detach.
 -- @param program the luaprobe.program
 -- @tparam string target as users write it
 -- @tparam {cdata,…} handles struct lp_probe *, one per function or a single one for all
