@@ -53,7 +53,7 @@ static void read_type(struct lp_btf *btf, uint32_t id)
     lp_btf_declaration(btf, id, "name", declaration, sizeof(declaration));
     for (uint32_t i = 0; lp_btf_member(btf, id, i, &member); i++) {
         read_text(member.name);
-        if (type.kind != BTF_KIND_DATASEC)
+        if (type.kind == BTF_KIND_STRUCT || type.kind == BTF_KIND_UNION) /* the parameters of functions have no place */
             check_member(btf, &type, &member);
     }
     for (uint32_t i = 0; lp_btf_enumerator(btf, id, i, &enumerator); i++)
