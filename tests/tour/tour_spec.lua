@@ -64,12 +64,14 @@ describe("the tour", function()
       local got = terminal:line(step.typed)
       if wants_events then -- they come after the answer, on the next tick
         local from = #terminal.screen:text()
-        terminal:wait("the events", function(screen)
+        local answer = ".*> " .. step.typed:gsub("%p", "%%%0") .. "\n(.*)\n>%s*$"
+        -- The line is taken off the screen while events are written, so the prompt is waited for as well.
+        terminal:wait("the events and the prompt", function(screen)
           local text = screen:text()
-          return select(2, text:sub(from - #got - 2):gsub("%d%d:%d%d:%d%d%.", "")) >=
+          got = text:match(answer)
+          return got and select(2, text:sub(from - #got - 2):gsub("%d%d:%d%d:%d%d%.", "")) >=
             select(2, table.concat(step.answer, "\n"):gsub("%d%d:%d%d:%d%d%.", ""))
         end)
-        got = terminal.screen:text():match(".*> " .. step.typed:gsub("%p", "%%%0") .. "\n(.*)\n>%s*$")
         terminal.seen = #terminal.screen:text()
       end
       compare(step, got)
