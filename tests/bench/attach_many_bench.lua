@@ -8,7 +8,7 @@ local C = require "luaprobe.cdef"
 local ksyms = require "luaprobe.ksyms"
 local lp = require "luaprobe"
 
-local RUNS = 5
+local RUNS = 9
 local BUILD = os.getenv "LUAPROBE_BUILD" or "build"
 local OBJECT = BUILD .. "/tests/fixtures/probes.bpf.o"
 
