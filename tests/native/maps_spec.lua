@@ -431,10 +431,13 @@ describe("counts", function()
     job.wait()
     drain()
     drain()
-    assert.are.equal(4 * per_thread, object.data.calls)
-    assert.are.equal(4 * per_thread, sum)
+    -- Since 6.13 threads are preempted in these tracepoints, and the kernel leaves out a program that runs already.
+    local calls = tonumber(object.data.calls)
+    assert.are.equal(calls, sum)
+    assert.is_true(calls > 2 * per_thread and calls <= 4 * per_thread, calls)
+    if version < 6013 then assert.are.equal(4 * per_thread, calls) end
     assert.is_true(drains >= 3, drains) -- while they counted, and after it
-    for i = 0, 63 do
+    for i = 0, calls == 4 * per_thread and 63 or -1 do
       local each = math.floor(per_thread / 64) + (i < per_thread % 64 and 1 or 0)
       assert.are.equal(4 * each, sums[1000000 + i])
     end
