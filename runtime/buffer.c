@@ -115,7 +115,6 @@ void lp_buffer_stretch(struct lp_buffer *buffer, struct lp_stretch *stretch)
         return; /* it was put together elsewhere, or is the buffer's last */
     length = length < until_end ? length : until_end;
     stretch->end_ = buffer->data + place + length + sizeof(struct sample_record);
-    length = length < LP_STRETCH ? length : LP_STRETCH;
     stretch->limit = buffer->data + place + length + sizeof(struct sample_record);
 }
 

@@ -129,7 +129,6 @@ static void ring_stretch(struct lp_source *base, struct lp_stretch *stretch)
         return;
     length = length < until_end ? length : until_end;
     stretch->end_ = source->data + place + until_end;
-    length = length < LP_STRETCH ? length : LP_STRETCH;
     stretch->limit = source->data + place + length + HEADER;
 #else
     (void)base;

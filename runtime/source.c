@@ -60,6 +60,20 @@ static void count(struct lp_source *source, const struct lp_event *events, int n
     }
 }
 
+/*
+ * How many bytes a loop may walk before it asks again: a small part of the buffer, since until then the kernel does not
+ * get it back and other CPUs wait; but enough of it, since asking costs what dozens of events do.
+ */
+static size_t longest_stretch(const struct lp_source *source)
+{
+    enum { PART = 8, LEAST = 4096, MOST = 1 << 18 };
+    size_t length = source->buffer_size / PART;
+
+    if (length < LEAST)
+        return LEAST;
+    return length < MOST ? length : MOST;
+}
+
 /* What a loop has walked over is read. */
 static void finish_stretch(struct lp_source *source)
 {
@@ -92,6 +106,8 @@ int lp_source_walk(struct lp_source *source)
     *stretch = (struct lp_stretch){
         .event = event.data, .size = event.size, .cpu = event.cpu, .events = 1, .bytes = event.size};
     source->ops->stretch(source, stretch);
+    if (stretch->limit > stretch->event + longest_stretch(source))
+        stretch->limit = stretch->event + longest_stretch(source);
     return 1;
 }
 

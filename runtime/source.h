@@ -44,9 +44,6 @@ struct lp_source {
     struct lp_poison *poison;
 };
 
-/* How many bytes a loop may walk before it gives them back. */
-enum { LP_STRETCH = 16384 };
-
 /* wait.c: where sources are waited for together. `mode` adds EPOLLET or EPOLLONESHOT. 0 or a negative errno. */
 int lp_wait_add(struct lp_source *source, int fd, uint32_t mode);
 /* Lets a descriptor added with EPOLLONESHOT wake once more. */
