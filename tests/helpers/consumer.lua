@@ -3,8 +3,8 @@
 --     luaprobe tests/helpers/consumer.lua OBJECT PID KIND BYTES BURST SIZE PAUSES
 --
 -- PAUSES: microseconds of the longest of the pauses that it makes at random. Ends when nothing came for half a second
--- after something had. Prints `delivered lost sent errors high_water`; errors are numbers twice, out of order, torn, of
--- the wrong size, or whose absence on a CPU is not what was counted as lost there.
+-- after something had. Prints `delivered lost sent errors high_water missed`; errors are numbers twice, out of order,
+-- torn, of the wrong size, or whose absence on a CPU is not what was counted as lost there.
 local lp = require "luaprobe"
 local ffi = require "ffi"
 local bit = require "bit"
@@ -89,4 +89,5 @@ for cpu = 0, CPUS - 1 do
   sent, lost = sent + here, lost + counted
 end
 if lost ~= map.lost or source.events ~= delivered then errors = errors + 1 end
-print(("%.0f %.0f %.0f %.0f %.0f"):format(delivered, lost, sent, errors, source.high_water))
+print(("%.0f %.0f %.0f %.0f %.0f %.0f"):format(delivered, lost, sent, errors, source.high_water,
+  object.programs.produce:info().missed))
