@@ -329,12 +329,21 @@ static int malformed(const char *text, const struct kind *kind, const char *why)
     return -EINVAL;
 }
 
+/* Not all of its four kilobytes: a probe may have thousands of targets. */
+static void clear(struct lp_target *target)
+{
+    target->returns = target->wildcard = false;
+    target->word[0] = target->category[0] = target->path[0] = target->name[0] = target->text[0] = '\0';
+    target->kind = 0;
+    target->offset = target->period = 0;
+}
+
 int lp_target_parse(const char *text, struct lp_target *out)
 {
     size_t word = strcspn(text, ":/");
     const struct kind *kind = find_kind(text, word);
 
-    memset(out, 0, sizeof(*out));
+    clear(out);
     if (!kind || text[word] == '\0')
         return malformed(text, kind, "it says nothing behind the kind");
     if (!parse_form(kind->form, span_of(text + word + 1), out))

@@ -2,7 +2,6 @@
 --
 -- Only asked when attaching failed, so it may read what is slow to read.
 -- @module luaprobe.doctor
-local ffi = require "ffi"
 local ksyms = require "luaprobe.ksyms"
 
 local M = {}
@@ -146,12 +145,12 @@ local DIAGNOSES = {
 }
 
 --- Explains why a kernel function could not be probed.
--- @tparam cdata target struct lp_target of a kernel function
+-- @tparam table target a luaprobe.target: a kernel function
 -- @tparam table reason the structured error of the attempt; its message and hint are made better
 -- @treturn table the same error
 -- @treturn string|nil the name to probe instead, when the compiler made exactly one other function of this one
 function M.explain(target, reason)
-  local name, module = ffi.string(target.name), ffi.string(target.category)
+  local name, module = target.name, target.category
   if name == "" then return reason end
   if reason.code == "ENOENT" or reason.code == "EADDRNOTAVAIL" then
     local found = variants(name)
@@ -160,7 +159,7 @@ function M.explain(target, reason)
   for _, diagnose in ipairs(DIAGNOSES[reason.code] or {}) do
     local ok, message, hint = pcall(diagnose, name, module)
     if ok and message then
-      reason.message, reason.hint = ffi.string(target.text) .. ": " .. message, hint
+      reason.message, reason.hint = target.text .. ": " .. message, hint
       return reason
     end
   end

@@ -21,7 +21,7 @@ local function raw_options(opts, target)
 end
 
 local function open_handle(target, raw)
-  local handle = C.lp_probe_open(target, raw)
+  local handle = C.lp_probe_open(targets.raw(target), raw)
   if handle == nil then return nil, err.last() end
   return ffi.gc(handle, C.lp_probe_close)
 end
@@ -33,7 +33,7 @@ local function explained(target, try)
   if result or not targets.is_kernel(target) then return result, failure end
   local explanation, replacement = require("luaprobe.doctor").explain(target, failure) -- only failures need it
   if not replacement then return nil, explanation end
-  io.stderr:write(("luaprobe: %s: this kernel has it as %s only\n"):format(targets.text(target), replacement))
+  io.stderr:write(("luaprobe: %s: this kernel has it as %s only\n"):format(target.text, replacement))
   return try(targets.with(target, { name = replacement }))
 end
 
@@ -43,7 +43,7 @@ end
 
 local function add_one(handle, target)
   return explained(target, function(place)
-    if C.lp_probe_add(handle, place) == 0 then return true end
+    if C.lp_probe_add(handle, targets.raw(place)) == 0 then return true end
     return nil, err.last()
   end)
 end
@@ -155,9 +155,8 @@ local function are_one_set(list)
   local first = list[1]
   if targets.is_kernel(first) then return true end
   if not targets.is_function_of_binary(first) then return false end
-  local path = ffi.string(first.path)
   for _, target in ipairs(list) do
-    if ffi.string(target.path) ~= path then return false end
+    if target.path ~= first.path then return false end
   end
   return true
 end
@@ -174,20 +173,19 @@ local function check_multi(list)
   local unfit = unfit_for_multi(list)
   if unfit then
     return { code = "EINVAL", stage = "attach",
-      message = ("%s: mechanism multi goes to the start of a function only"):format(targets.text(unfit)),
+      message = ("%s: mechanism multi goes to the start of a function only"):format(unfit.text),
       hint = "use mechanism auto, link, perf or legacy" }
   end
   if not are_one_set(list) then
     return { code = "EINVAL", stage = "attach",
-      message = ("%s: mechanism multi is for kernel functions, or for those of one binary"):format(
-        targets.text(list[1])),
+      message = ("%s: mechanism multi is for kernel functions, or for those of one binary"):format(list[1].text),
       hint = "attach them one after the other, or use mechanism auto" }
   end
 end
 
 -- How a probe of the targets is called: the pattern, or the first of a list.
 local function text_of(wanted)
-  local text = targets.text(wanted[1])
+  local text = wanted[1].text
   return #wanted > 1 and ("%s and %d more"):format(text, #wanted - 1) or text
 end
 
@@ -195,7 +193,7 @@ end
 local function are_joinable(list, mechanism)
   if #list < 2 or (mechanism ~= "auto" and mechanism ~= "legacy") or not are_one_set(list) then return false end
   for _, target in ipairs(list) do
-    if targets.is_kernel(target) and target.name[0] == 0 then return false end
+    if targets.is_kernel(target) and target.name == "" then return false end
   end
   return true
 end
@@ -238,13 +236,13 @@ end
 local function check_pid(program, target, opts)
   if not opts.pid or targets.takes_pid(target) then return end
   err.raise(program:told { code = "EINVAL", stage = "attach",
-    message = ("%s: pid is for uprobes, USDT probes and perf events"):format(targets.text(target)),
+    message = ("%s: pid is for uprobes, USDT probes and perf events"):format(target.text),
     hint = "let the program look at bpf_get_current_pid_tgid(), as bpf/include/filter.bpf.h does" })
 end
 
 --- Opens a probe of a program.
 -- @param program the luaprobe.program
--- @tparam {cdata,…} wanted targets
+-- @tparam {table,…} wanted targets, of luaprobe.target
 -- @tparam table opts checked options
 -- @treturn luaprobe.probe
 -- @raise error of stage "attach"; then nothing is open

@@ -39,8 +39,7 @@ local function parse_all(texts, prefix)
   if #list == 0 then err.misuse "a list of targets is empty" end
   for _, target in ipairs(list) do
     if target.kind ~= list[1].kind then
-      err.misuse("%s and %s are not of one kind: attach them one after the other", targets.text(list[1]),
-        targets.text(target))
+      err.misuse("%s and %s are not of one kind: attach them one after the other", list[1].text, target.text)
     end
   end
   return list

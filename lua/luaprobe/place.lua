@@ -1,7 +1,6 @@
 --- What names mean where a probe is: a function's arguments, a tracepoint's fields, the registers of user space, and
 -- what there is everywhere.
 -- @module luaprobe.place
-local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 local expression = require "luaprobe.expression"
@@ -236,26 +235,26 @@ function Place:operand(parsed)
 end
 
 --- The place of a target.
--- @tparam cdata target struct lp_target of a single function or tracepoint
+-- @tparam table target a luaprobe.target: a single function or tracepoint
 -- @tparam boolean joined entry and return become one
 -- @treturn Place
 function M.of(target, joined)
   local kind = target.kind
-  local place = setmetatable({ name = ffi.string(target.name), joined = joined,
+  local place = setmetatable({ name = target.name, joined = joined,
     only_returns = target.returns and not joined }, Place)
   if kind == C.LP_KPROBE or kind == C.LP_KRETPROBE then
     place.kind = "kernel"
-    if place.name == "" then place.name = ffi.string(target.text) end
+    if place.name == "" then place.name = target.text end
   elseif kind == C.LP_UPROBE or kind == C.LP_URETPROBE or kind == C.LP_USDT then
     place.kind, place.user = "user", true
-    if place.name == "" then place.name = ffi.string(target.text) end
+    if place.name == "" then place.name = target.text end
   elseif kind == C.LP_TRACEPOINT then
-    place.kind, place.category = "tracepoint", ffi.string(target.category)
+    place.kind, place.category = "tracepoint", target.category
   elseif kind == C.LP_KSYSCALL or kind == C.LP_KRETSYSCALL then
-    place.kind, place.name = "syscall", ffi.string(target.text):match "[^:]*$"
+    place.kind, place.name = "syscall", target.text:match "[^:]*$"
   else
     err.raise { code = "EINVAL", stage = "expression",
-      message = ffi.string(target.text) .. ": one-liners are for kprobes, uprobes, USDT probes and tracepoints" }
+      message = target.text .. ": one-liners are for kprobes, uprobes, USDT probes and tracepoints" }
   end
   return place
 end

@@ -2,7 +2,6 @@
 --
 -- A plan knows the target, what its functions' names mean, and which of a template's programs go where.
 -- @module luaprobe.plan
-local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 local expression = require "luaprobe.expression"
@@ -33,26 +32,25 @@ local function parse_target(text, what)
 end
 
 local function with_word(target, word)
-  return word .. targets.text(target):match "^[%w_]+(:.*)$"
+  return word .. target.text:match "^[%w_]+(:.*)$"
 end
 
 local function cannot_join(target)
   err.raise { code = "EINVAL", stage = "attach",
-    message = targets.text(target) .. ": it has no entry and return that could be joined",
+    message = target.text .. ": it has no entry and return that could be joined",
     hint = "functions have (kprobe, uprobe), and system calls: tracepoint:syscalls:sys_enter_NAME" }
 end
 
 -- The target of the entry, and that of the return.
 local function join(target)
   if target.kind == C.LP_TRACEPOINT then
-    local name = ffi.string(target.name)
-    if ffi.string(target.category) ~= "syscalls" or not name:find "^sys_enter_" then cannot_join(target) end
-    return targets.text(target), (targets.text(target):gsub(":sys_enter_", ":sys_exit_"))
+    if target.category ~= "syscalls" or not target.name:find "^sys_enter_" then cannot_join(target) end
+    return target.text, (target.text:gsub(":sys_enter_", ":sys_exit_"))
   end
   local entry_word, return_word = ENTRY_WORD[target.kind], RETURN_WORD[target.kind]
   if not entry_word and not return_word then cannot_join(target) end
-  return entry_word and with_word(target, entry_word) or targets.text(target),
-    return_word and with_word(target, return_word) or targets.text(target)
+  return entry_word and with_word(target, entry_word) or target.text,
+    return_word and with_word(target, return_word) or target.text
 end
 
 -- Which of the template's programs runs at a target.
@@ -75,11 +73,10 @@ local function matching_tracepoints(target)
 end
 
 local function matching_functions(target)
-  local module = ffi.string(target.category)
   local list = {}
-  for _, name in ipairs(ksyms.traceable(ffi.string(target.name), module ~= "" and module or nil)) do
+  for _, name in ipairs(ksyms.traceable(target.name, target.category ~= "" and target.category or nil)) do
     list[#list + 1] = targets.with(target, { name = name, wildcard = false,
-      text = ("%s:%s"):format(targets.word(target), name) })
+      text = ("%s:%s"):format(target.word, name) })
   end
   return list
 end
@@ -87,7 +84,7 @@ end
 -- Of a binary: by their names, as lp.probes lists them.
 local function matching_user_functions(target)
   local list = {}
-  for _, found in ipairs(require("luaprobe.probes").list(targets.text(target))) do
+  for _, found in ipairs(require("luaprobe.probes").list(target.text)) do
     list[#list + 1] = parse_target(found.target)
   end
   return list
@@ -193,17 +190,17 @@ end
 -- @treturn function number → string
 function Plan:namer()
   if not self.target.wildcard then
-    local name = ffi.string(self.target.name)
+    local name = self.target.name
     if name == "" then name = self.text end
     return function() return name end
   elseif self.cookies then
     local list = self:members()
     return function(cookie)
       local member = list[tonumber(cookie)]
-      return member and ffi.string(member.name) or "?"
+      return member and member.name or "?"
     end
   end
-  return require("luaprobe.ksyms").namer(ffi.string(self.target.name))
+  return require("luaprobe.ksyms").namer(self.target.name)
 end
 
 M.FUNCTION = FUNCTION
@@ -232,7 +229,7 @@ end
 -- One probe for each member, whose cookie tells which one it is.
 local function attach_each(self, program, is_return)
   for i, member in ipairs(self:members()) do
-    local text = targets.text(member)
+    local text = member.text
     if is_return then text = select(2, join(member)) end
     program:attach { target = text, cookie = i, mechanism = "link", pid = self.probe_pid }
   end

@@ -53,10 +53,10 @@ local function no_target(self)
 end
 
 local function check_settled(self, target)
-  if not targets.is_settled(target) or targets.text(target) == self.target then return end
+  if not targets.is_settled(target) or target.text == self.target then return end
   err.raise(self:told { code = "EINVAL", stage = "attach",
     message = ("%s: such a program goes only where its section says: %s"):format(
-      targets.text(target), self.target or "nowhere"),
+      target.text, self.target or "nowhere"),
     hint = "write another program, or one for a kprobe, which goes anywhere" })
 end
 
@@ -64,7 +64,7 @@ local function check_type(self, target)
   if targets.takes(target, self.type) then return end
   err.raise(self:told { code = "EINVAL", stage = "attach",
     message = ("%s: a program of section '%s' cannot be attached to this kind of probe"):format(
-      targets.text(target), self.section),
+      target.text, self.section),
     hint = "kprobes, uprobes and USDT probes take each other's programs, everything else its own kind's only" })
 end
 
@@ -186,8 +186,8 @@ function M.all(object)
       section = section,
       type = raw_program.type,
       parsed = parsed,
-      target = parsed and targets.text(parsed),
-      kind = parsed and targets.word(parsed),
+      target = parsed and parsed.text,
+      kind = parsed and parsed.word,
       returns = parsed and parsed.returns,
     }, Program)
     programs[#programs + 1] = program

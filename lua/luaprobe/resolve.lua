@@ -14,19 +14,18 @@ end
 
 local function no_match(target, what)
   return { code = "ENOENT", stage = "attach",
-    message = ("%s: no %s matches"):format(targets.text(target), what),
-    hint = "see what there is: luaprobe list '" .. targets.text(target) .. "'" }
+    message = ("%s: no %s matches"):format(target.text, what),
+    hint = "see what there is: luaprobe list '" .. target.text .. "'" }
 end
 
 local function category_of(target)
-  local category = ffi.string(target.category)
-  return category ~= "" and category or nil
+  return target.category ~= "" and target.category or nil
 end
 
 -- The functions of a kernel wildcard, as targets.
 local function kernel_functions(target)
   local found = {}
-  for _, name in ipairs(ksyms().traceable(ffi.string(target.name), category_of(target))) do
+  for _, name in ipairs(ksyms().traceable(target.name, category_of(target))) do
     found[#found + 1] = targets.with(target, { name = name, category = "", wildcard = false })
   end
   if #found == 0 then return nil, no_match(target, "function that can be probed") end
@@ -35,12 +34,12 @@ end
 
 -- A place inside of a function. Some kernels (6.1) take an offset past its end, and so a place in another function.
 local function kernel_place(target)
-  local symbol = ksyms().find(ffi.string(target.name), category_of(target))[1]
+  local symbol = ksyms().find(target.name, category_of(target))[1]
   if not symbol or symbol.address == 0 then return { target } end -- opening it says what is wrong
   local _, offset = ksyms().at(symbol.address + target.offset)
   if offset == tonumber(target.offset) then return { target } end
   return nil, { code = "EINVAL", stage = "attach",
-    message = ("%s: the offset leads out of %s, past its end"):format(targets.text(target), symbol.name),
+    message = ("%s: the offset leads out of %s, past its end"):format(target.text, symbol.name),
     hint = "leave the offset out, or take it from the function's disassembly" }
 end
 
@@ -74,7 +73,7 @@ end
 local function go_refusal(target, path)
   return { code = "EPERM", stage = "attach",
     message = ("%s: %s is a Go program, which a uretprobe can crash: Go moves its stacks, and with them the return "
-      .. "address that the kernel put there"):format(targets.text(target), path),
+      .. "address that the kernel put there"):format(target.text, path),
     hint = "probe the instructions that return, as uprobe:BINARY:FUNCTION+OFFSET; "
       .. "force = true attaches it all the same" }
 end
@@ -84,11 +83,11 @@ local offset_buffer = ffi.new "uint64_t[1]"
 -- The place of a target in its binary: a target with path and offset, or nil and the error.
 local function locate(binary, path, target)
   offset_buffer[0] = target.offset
-  local code = target.name[0] ~= 0 and C.lp_binary_resolve(binary, target.name, target.offset, offset_buffer) or 0
+  local code = target.name ~= "" and C.lp_binary_resolve(binary, target.name, target.offset, offset_buffer) or 0
   if code == 0 then code = C.lp_binary_check(binary, offset_buffer[0]) end
   if code ~= 0 then
     local failure = err.last()
-    failure.message = targets.text(target) .. ": " .. failure.message
+    failure.message = target.text .. ": " .. failure.message
     return nil, failure
   end
   return targets.with(target, { path = path, offset = offset_buffer[0], wildcard = false })
@@ -154,7 +153,7 @@ local function one(target, opts)
   if target.kind == C.LP_USDT then return usdt_probes(target, opts) end
   if targets.is_user(target) then return user_functions(target, opts) end
   if not target.wildcard then
-    if targets.is_kernel(target) and target.offset > 0 and target.name[0] ~= 0 then return kernel_place(target) end
+    if targets.is_kernel(target) and target.offset > 0 and target.name ~= "" then return kernel_place(target) end
     return { target }
   end
   if target.kind == C.LP_TRACEPOINT then return tracepoints(target) end
@@ -165,7 +164,7 @@ end
 local function namesakes(wanted)
   local by_name, several = {}, {}
   for _, target in ipairs(wanted) do
-    for _, symbol in ipairs(target.wildcard and ksyms().find(ffi.string(target.name), category_of(target)) or {}) do
+    for _, symbol in ipairs(target.wildcard and ksyms().find(target.name, category_of(target)) or {}) do
       local list = by_name[symbol.name] or {}
       by_name[symbol.name] = list
       list[#list + 1] = symbol
@@ -177,16 +176,16 @@ end
 
 --- Puts addresses in place of those names of a wildcard that several functions have: newer kernels (6.6, and updates of
 -- older ones) refuse such a name, and others take the first function of it.
--- @tparam {cdata,…} wanted the targets as the user wrote them
--- @tparam {cdata,…} list what they stand for
--- @treturn {cdata,…} what has a name of its own
--- @treturn {cdata,…} the addresses; some of them may be notrace, which only the kernel can tell
+-- @tparam {table,…} wanted the targets as the user wrote them
+-- @tparam {table,…} list what they stand for
+-- @treturn {table,…} what has a name of its own
+-- @treturn {table,…} the addresses; some of them may be notrace, which only the kernel can tell
 function M.tell_namesakes_apart(wanted, list)
   if not targets.is_kernel(list[1]) then return list, {} end
   local several = namesakes(wanted)
   local named, addresses = {}, {}
   for _, target in ipairs(list) do
-    local symbols = several[ffi.string(target.name)]
+    local symbols = several[target.name]
     if not symbols then named[#named + 1] = target end
     for _, symbol in ipairs(symbols or {}) do
       addresses[#addresses + 1] = targets.with(target, { name = "", offset = symbol.address })
@@ -198,14 +197,15 @@ end
 -- What tells targets of one kind apart; patterns of a list may stand for the same one.
 local function place_of(target)
   local is_found = targets.is_function_of_binary(target) -- then its offset says all
-  return ("%s:%s:%s+%s:%s"):format(ffi.string(target.category), ffi.string(target.path),
-    is_found and "" or ffi.string(target.name), tostring(target.offset), tostring(target.period))
+  local place = target.category .. ":" .. target.path .. ":" .. (is_found and "" or target.name)
+  if target.offset == 0 and target.period == 0 then return place end
+  return ("%s+%s:%s"):format(place, tostring(target.offset), tostring(target.period))
 end
 
 --- What the targets stand for, all in one list, each once.
--- @tparam {cdata,…} wanted struct lp_target
+-- @tparam {table,…} wanted of luaprobe.target
 -- @tparam table opts of attach
--- @treturn {cdata,…} targets that can be opened; nil and the error, not raised
+-- @treturn {table,…} targets that can be opened; nil and the error, not raised
 function M.all(wanted, opts)
   local list, seen = {}, {}
   for _, target in ipairs(wanted) do

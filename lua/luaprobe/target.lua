@@ -6,7 +6,15 @@ local err = require "luaprobe.error"
 
 local M = {}
 
-local target_type = ffi.typeof "struct lp_target"
+local raw = ffi.new "struct lp_target" -- what C parses into and takes, one at a time: it has four kilobytes
+local STRINGS = { "word", "category", "path", "name", "text" }
+local uint64 = ffi.typeof "uint64_t"
+
+-- What a target has by name: the fields of struct lp_target. Most have few of them, and a list may have thousands of
+-- targets, so these stand for the others.
+local Target = { __index = {
+  returns = false, wildcard = false, category = "", path = "", name = "", offset = uint64(0), period = uint64(0),
+} }
 
 -- enum bpf_prog_type of <linux/bpf.h>
 local KPROBE, TRACEPOINT, PERF_EVENT, RAW_TRACEPOINT, RAW_TRACEPOINT_WRITABLE, TRACING = 2, 5, 7, 17, 24, 26
@@ -26,21 +34,34 @@ local PROGRAM_TYPES = {
 local SETTLED = { [C.LP_BTF_TRACEPOINT] = true, [C.LP_FENTRY] = true, [C.LP_FEXIT] = true }
 
 --- A target as text, or a section name.
--- @treturn cdata struct lp_target, or nil and the error, not raised
+-- @treturn table a target; or nil and the error, not raised
 function M.parse(text)
-  local target = target_type()
-  text = text:gsub("%z", "\1") -- C would take the text before it for all; this is refused
-  if C.lp_target_parse(text, target) == 0 then return target end
-  return nil, err.last()
+  if text:find("\0", 1, true) then text = text:gsub("%z", "\1") end -- C would take what is before it for all
+  if C.lp_target_parse(text, raw) ~= 0 then return nil, err.last() end
+  local target = setmetatable({ kind = raw.kind, word = ffi.string(raw.word), text = ffi.string(raw.text) }, Target)
+  if raw.returns then target.returns = true end
+  if raw.wildcard then target.wildcard = true end
+  if raw.category[0] ~= 0 then target.category = ffi.string(raw.category) end
+  if raw.path[0] ~= 0 then target.path = ffi.string(raw.path) end
+  if raw.name[0] ~= 0 then target.name = ffi.string(raw.name) end
+  if raw.offset > 0 then target.offset = raw.offset end
+  if raw.period > 0 then target.period = raw.period end
+  return target
+end
+
+--- The target as C takes it, which copies it.
+-- @treturn cdata struct lp_target, good until the next one is asked for
+function M.raw(target)
+  for _, name in ipairs(STRINGS) do ffi.copy(raw[name], target[name]) end
+  raw.kind, raw.returns, raw.wildcard = target.kind, target.returns, target.wildcard
+  raw.offset, raw.period = target.offset, target.period
+  return raw
 end
 
 -- A section that says no target: what libbpf can attach by the section's name alone, if anything does.
 local function of_section(section)
-  local target = target_type()
-  target.kind = C.LP_SECTION
-  ffi.copy(target.word, "section")
-  ffi.copy(target.text, section:sub(1, ffi.sizeof(target.text) - 1))
-  return target
+  local text = section:sub(1, ffi.sizeof(raw.text) - 1)
+  return setmetatable({ kind = C.LP_SECTION, word = "section", text = text }, Target)
 end
 
 -- Words that need a target behind them, so a section with nothing else says none.
@@ -51,7 +72,7 @@ for word in ("kprobe kretprobe ksyscall kretsyscall uprobe uretprobe usdt tracep
 end
 
 --- What a program's section says of its target.
--- @treturn cdata struct lp_target, or nil when it says none
+-- @treturn table as of parse, or nil when it says none
 function M.of_section(section)
   local target = M.parse(section)
   if target or KIND_WORDS[section:match "^[%w_]+"] then return target end
@@ -100,28 +121,18 @@ function M.is_kernel(target)
 end
 
 --- A copy with other contents.
--- @tparam cdata target
--- @tparam table fields by name: strings and numbers
+-- @tparam table target
+-- @tparam table fields by name: strings, numbers and booleans
 function M.with(target, fields)
-  local copy = target_type(target)
+  local copy = setmetatable({}, Target)
+  for name, value in pairs(target) do copy[name] = value end
   for name, value in pairs(fields) do
-    if type(value) ~= "string" then
-      copy[name] = value
-    elseif #value < ffi.sizeof(copy[name]) then
-      ffi.copy(copy[name], value)
-    else
+    if type(value) == "string" and #value >= ffi.sizeof(raw[name]) then
       err.misuse("%s is too long: %s", name, value)
     end
+    copy[name] = type(value) == "number" and uint64(value) or value
   end
   return copy
-end
-
-function M.text(target)
-  return ffi.string(target.text)
-end
-
-function M.word(target)
-  return ffi.string(target.word)
 end
 
 return M
