@@ -14,8 +14,7 @@
 
 #include "error.h"
 
-/* Reads until the end of the file or until `size` bytes are there; returns how many, or a negative errno. */
-static ssize_t read_fully(int fd, char *data, size_t size)
+ssize_t lp_bytes_read_fully(int fd, char *data, size_t size)
 {
     size_t have = 0;
 
@@ -67,7 +66,7 @@ int lp_bytes_read(const char *path, size_t limit, struct lp_bytes *out)
         error = lp_error_set(ENOMEM, "read", "%s: no memory for its %lld bytes", path, (long long)status.st_size);
         goto fail;
     }
-    size = read_fully(fd, data, (size_t)status.st_size);
+    size = lp_bytes_read_fully(fd, data, (size_t)status.st_size);
     if (size < 0) {
         error = lp_error_set((int)-size, "read", "%s: %s", path, strerror((int)-size));
         goto fail;
@@ -90,7 +89,7 @@ int lp_bytes_read_stream(int fd, struct lp_bytes *out)
     ssize_t got = 0;
     char *data = malloc(capacity);
 
-    while (data && (got = read_fully(fd, data + size, capacity - size - 1)) > 0) {
+    while (data && (got = lp_bytes_read_fully(fd, data + size, capacity - size - 1)) > 0) {
         char *larger;
 
         size += (size_t)got;

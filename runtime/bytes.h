@@ -2,6 +2,8 @@
 #ifndef LUAPROBE_BYTES_H
 #define LUAPROBE_BYTES_H
 
+#include <sys/types.h>
+
 #include "luaprobe.h"
 
 struct lp_embedded {
@@ -12,6 +14,9 @@ struct lp_embedded {
 
 /* Ends with an entry whose name is NULL. */
 extern const struct lp_embedded lp_embedded_files[];
+
+/* Reads until `size` bytes are there, or the end of the file; returns how many, or a negative errno. */
+ssize_t lp_bytes_read_fully(int fd, char *data, size_t size);
 
 /* Reads to the end of a file whose size is not known beforehand, as in /proc and tracefs; a NUL follows the bytes. */
 int lp_bytes_read_stream(int fd, struct lp_bytes *out);

@@ -1,7 +1,8 @@
 /*
  * kallsyms.c: the kernel's functions, by name and by address, from /proc/kallsyms.
  *
- * The file is read once, a few megabytes, and kept as it is: symbols are pointers into it.
+ * The file has some megabytes, of which a third is names of functions: these are kept, in one block, and the rest never
+ * fills memory, since touching it for the first time takes longer than reading it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,36 +19,134 @@
 
 struct symbol {
     uint64_t address;
-    const char *name;
-    const char *module; /* "" for the kernel proper */
+    uint32_t name, module; /* where they begin in names; 0: "", which is the kernel proper */
 };
 
 struct lp_kallsyms {
-    struct lp_bytes text;
+    char *names;
+    size_t names_size, names_room;
     struct symbol *symbols; /* by address */
-    size_t count;
+    size_t count, room;
 };
 
-/* "ffffffff81000000 T name\t[module]": functions are t, T, w and W. False for anything else. */
-static bool parse_line(char *line, struct symbol *out)
+static const char *name_of(const struct lp_kallsyms *kallsyms, size_t i)
 {
-    char *end;
-    char *name;
-    char *module;
+    return kallsyms->names + kallsyms->symbols[i].name;
+}
 
-    out->address = strtoull(line, &end, 16);
-    if (end == line || end[0] != ' ' || end[1] == '\0' || !strchr("tTwW", end[1]) || end[2] != ' ')
+static void tell(const struct lp_kallsyms *kallsyms, size_t i, struct lp_kernel_symbol *out)
+{
+    *out = (struct lp_kernel_symbol){name_of(kallsyms, i), kallsyms->names + kallsyms->symbols[i].module,
+                                     kallsyms->symbols[i].address};
+}
+
+/* ---- reading -------------------------------------------------------------------------------------------------- */
+
+/* Makes room for one more of `size` bytes behind `used` of them. False without memory. */
+static bool grow(void **block, size_t *room, size_t used, size_t size)
+{
+    size_t larger = *room ? *room : 1 << 16;
+    void *moved;
+
+    while (larger < used + size)
+        larger *= 2;
+    if (larger == *room)
+        return true;
+    moved = realloc(*block, larger);
+    if (!moved)
         return false;
-    name = end + 3;
-    module = strchr(name, '\t');
-    out->name = name;
-    out->module = "";
-    if (module) {
-        *module++ = '\0';
-        module[strcspn(module, "]")] = '\0';
-        out->module = *module == '[' ? module + 1 : module;
+    *block = moved;
+    *room = larger;
+    return true;
+}
+
+static bool add_name(struct lp_kallsyms *kallsyms, const char *name, size_t length, uint32_t *place)
+{
+    void *names = kallsyms->names;
+
+    if (kallsyms->names_size > UINT32_MAX - length - 1 ||
+        !grow(&names, &kallsyms->names_room, kallsyms->names_size, length + 1))
+        return false;
+    kallsyms->names = names;
+    memcpy(kallsyms->names + kallsyms->names_size, name, length);
+    kallsyms->names[kallsyms->names_size + length] = '\0';
+    *place = (uint32_t)kallsyms->names_size;
+    kallsyms->names_size += length + 1;
+    return true;
+}
+
+/* The place of a module's name: that of the symbol before, mostly. */
+static bool add_module(struct lp_kallsyms *kallsyms, const char *module, size_t length, uint32_t *place)
+{
+    uint32_t before = kallsyms->count > 0 ? kallsyms->symbols[kallsyms->count - 1].module : 0;
+    const char *name = kallsyms->names + before;
+
+    *place = before;
+    return (strncmp(name, module, length) == 0 && name[length] == '\0') || add_name(kallsyms, module, length, place);
+}
+
+/*
+ * "ffffffff81000000 T name\t[module]", all on 64 bits: functions are t, T, w and W; anything else, a third of the
+ * lines, is left out. False without memory.
+ */
+static bool add_line(struct lp_kallsyms *kallsyms, const char *line, size_t length)
+{
+    enum { TYPE = 17, NAME = 19 };
+    const char *name = line + NAME;
+    const char *tab;
+    void *symbols = kallsyms->symbols;
+    struct symbol symbol = {0};
+
+    if (length <= NAME || line[TYPE - 1] != ' ' || line[NAME - 1] != ' ' || !strchr("tTwW", line[TYPE]))
+        return true;
+    symbol.address = strtoull(line, NULL, 16);
+    tab = memchr(name, '\t', length - NAME);
+    if (tab && length - (size_t)(tab - line) > 3 && /* "\t[module]" */
+        !add_module(kallsyms, tab + 2, length - (size_t)(tab - line) - 3, &symbol.module))
+        return false;
+    if (!add_name(kallsyms, name, tab ? (size_t)(tab - name) : length - NAME, &symbol.name) ||
+        !grow(&symbols, &kallsyms->room, kallsyms->count * sizeof(symbol), sizeof(symbol)))
+        return false;
+    kallsyms->symbols = symbols;
+    kallsyms->symbols[kallsyms->count++] = symbol;
+    return true;
+}
+
+/* Takes the lines out of `text`; returns how many bytes they had, or a negative errno. */
+static ssize_t add_lines(struct lp_kallsyms *kallsyms, const char *text, size_t size)
+{
+    const char *line = text;
+    const char *newline;
+
+    while ((newline = memchr(line, '\n', size - (size_t)(line - text)))) {
+        if (!add_line(kallsyms, line, (size_t)(newline - line)))
+            return -ENOMEM;
+        line = newline + 1;
     }
-    return name[0] != '\0';
+    return line - text;
+}
+
+/* 0 or a negative errno. */
+static int read_all(struct lp_kallsyms *kallsyms, int fd)
+{
+    enum { CHUNK = 1 << 16 };
+    char *chunk = malloc(CHUNK);
+    size_t size = 0;
+    ssize_t got = chunk ? 0 : -ENOMEM;
+
+    while (chunk && (got = lp_bytes_read_fully(fd, chunk + size, CHUNK - size)) > 0) {
+        ssize_t taken = add_lines(kallsyms, chunk, size += (size_t)got);
+
+        if (taken < 0) {
+            got = taken;
+            break;
+        }
+        if (taken == 0)
+            taken = (ssize_t)size; /* no line of the kernel's is that long, or without an end */
+        memmove(chunk, chunk + taken, size -= (size_t)taken);
+    }
+    free(chunk);
+    return (int)got;
 }
 
 static int by_address(const void *a, const void *b)
@@ -58,37 +157,33 @@ static int by_address(const void *a, const void *b)
     return one->address < other->address ? -1 : one->address > other->address;
 }
 
-static bool parse(struct lp_kallsyms *kallsyms)
+/* The kernel writes its own functions in order; modules and BPF programs may lie before them. */
+static void sort(struct lp_kallsyms *kallsyms)
 {
-    size_t lines = 0;
-    char *saved;
-
-    for (size_t i = 0; i < kallsyms->text.size; i++)
-        lines += kallsyms->text.data[i] == '\n';
-    kallsyms->symbols = calloc(lines + 1, sizeof(*kallsyms->symbols));
-    if (!kallsyms->symbols)
-        return false;
-    for (char *line = strtok_r((char *)kallsyms->text.data, "\n", &saved); line; line = strtok_r(NULL, "\n", &saved)) {
-        if (parse_line(line, &kallsyms->symbols[kallsyms->count]))
-            kallsyms->count++;
+    for (size_t i = 1; i < kallsyms->count; i++) {
+        if (kallsyms->symbols[i].address < kallsyms->symbols[i - 1].address) {
+            qsort(kallsyms->symbols, kallsyms->count, sizeof(*kallsyms->symbols), by_address);
+            return;
+        }
     }
-    qsort(kallsyms->symbols, kallsyms->count, sizeof(*kallsyms->symbols), by_address);
-    return true;
 }
 
 /* NULL and a positive errno. */
-static struct lp_kallsyms *read_and_parse(const char *path, int *error)
+static struct lp_kallsyms *read_and_sort(const char *path, int *error)
 {
     struct lp_kallsyms *kallsyms = calloc(1, sizeof(*kallsyms));
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int result = !kallsyms ? -ENOMEM : fd < 0 ? -errno : lp_bytes_read_stream(fd, &kallsyms->text);
+    uint32_t nothing;
+    int result = fd < 0 ? -errno : kallsyms && add_name(kallsyms, "", 0, &nothing) ? read_all(kallsyms, fd) : -ENOMEM;
 
     if (fd >= 0)
         close(fd);
-    if (result == 0 && parse(kallsyms))
+    if (result == 0) {
+        sort(kallsyms);
         return kallsyms;
+    }
     lp_kallsyms_close(kallsyms);
-    *error = result ? -result : ENOMEM;
+    *error = -result;
     return NULL;
 }
 
@@ -101,7 +196,7 @@ static void *read_ahead(void *unused)
     int error;
 
     (void)unused;
-    return read_and_parse(proc_kallsyms, &error);
+    return read_and_sort(proc_kallsyms, &error);
 }
 
 void lp_kallsyms_read_ahead(void)
@@ -136,7 +231,7 @@ struct lp_kallsyms *lp_kallsyms_open(const char *path)
 
     path = path ? path : proc_kallsyms;
     if (!kallsyms)
-        kallsyms = read_and_parse(path, &error);
+        kallsyms = read_and_sort(path, &error);
     if (!kallsyms)
         lp_error_set(error, "symbols", "%s cannot be read: %s", path, strerror(error));
     return kallsyms;
@@ -147,14 +242,18 @@ void lp_kallsyms_close(struct lp_kallsyms *kallsyms)
     if (!kallsyms)
         return;
     free(kallsyms->symbols);
-    lp_bytes_free(&kallsyms->text);
+    free(kallsyms->names);
     free(kallsyms);
 }
 
 bool lp_glob_matches(const char *pattern, const char *text)
 {
-    size_t literal = strcspn(pattern, "*?[\\");
+    size_t literal;
 
+    /* Most do not even begin alike. */
+    if (pattern[0] != text[0] && pattern[0] != '*' && pattern[0] != '?' && pattern[0] != '[' && pattern[0] != '\\')
+        return false;
+    literal = strcspn(pattern, "*?[\\");
     if (strncmp(pattern, text, literal) != 0)
         return false;
     return pattern[literal] == '\0' ? text[literal] == '\0' : fnmatch(pattern + literal, text + literal, 0) == 0;
@@ -164,12 +263,10 @@ bool lp_kallsyms_next(const struct lp_kallsyms *kallsyms, const char *pattern, c
                       struct lp_kernel_symbol *out)
 {
     for (; *position < kallsyms->count; ++*position) {
-        const struct symbol *symbol = &kallsyms->symbols[*position];
-
-        if (!lp_glob_matches(pattern, symbol->name) ||
-            (module && module[0] != '\0' && !lp_glob_matches(module, symbol->module)))
+        tell(kallsyms, *position, out);
+        if (!lp_glob_matches(pattern, out->name) ||
+            (module && module[0] != '\0' && !lp_glob_matches(module, out->module)))
             continue;
-        *out = (struct lp_kernel_symbol){symbol->name, symbol->module, symbol->address};
         ++*position;
         return true;
     }
@@ -201,7 +298,7 @@ size_t lp_kallsyms_complete(const struct lp_kallsyms *kallsyms, const char *pref
 
     *common = 0;
     for (size_t i = 0; i < kallsyms->count; i++) {
-        const char *name = kallsyms->symbols[i].name;
+        const char *name = name_of(kallsyms, i);
 
         if (strncmp(name, prefix, length) != 0 || is_fragment(name))
             continue;
@@ -238,8 +335,7 @@ bool lp_kallsyms_at(const struct lp_kallsyms *kallsyms, uint64_t address, struct
 
     if (behind == 0 || kallsyms->symbols[behind - 1].address == 0)
         return false;
-    *out = (struct lp_kernel_symbol){kallsyms->symbols[behind - 1].name, kallsyms->symbols[behind - 1].module,
-                                     kallsyms->symbols[behind - 1].address};
+    tell(kallsyms, behind - 1, out);
     return true;
 }
 
@@ -247,7 +343,7 @@ const char *lp_kallsyms_alias(const struct lp_kallsyms *kallsyms, uint64_t addre
 {
     size_t at = first_from(kallsyms, address) + i;
 
-    return at < kallsyms->count && kallsyms->symbols[at].address == address ? kallsyms->symbols[at].name : NULL;
+    return at < kallsyms->count && kallsyms->symbols[at].address == address ? name_of(kallsyms, at) : NULL;
 }
 
 int lp_kallsyms_nearest(const struct lp_kallsyms *kallsyms, const char *name, const char **out, int max)
@@ -256,6 +352,6 @@ int lp_kallsyms_nearest(const struct lp_kallsyms *kallsyms, const char *name, co
 
     lp_nearest_begin(&nearest, name, out, max);
     for (size_t i = 0; i < kallsyms->count; i++)
-        lp_nearest_offer(&nearest, kallsyms->symbols[i].name);
+        lp_nearest_offer(&nearest, name_of(kallsyms, i));
     return nearest.count;
 }
