@@ -96,7 +96,8 @@ local function time_in(types, type, name)
 end
 
 local function add_layout(layout)
-  layout.size = ffi.sizeof(layout.ctype) or 0
+  -- An array at the end may begin in what sizeof counts as padding, and have nothing in it.
+  layout.size = layout.tail_offset or ffi.sizeof(layout.ctype) or 0
   layouts[tonumber(layout.pointer)] = layout
   return layout
 end

@@ -40,6 +40,17 @@ describe("opensnoop", function()
     end
   end)
 
+  it("prints paths of every length, from none on, by every buffer", function()
+    for _, kind in ipairs { "perf", "ring" } do
+      if kind == "perf" or helper.kernel_version() >= 5008 then
+        local text = trace("-c cat --buffer " .. kind, "cd / && cat '' . a ab abc abcd abcde")
+        for _, path in ipairs { "", "%.", "a", "ab", "abc", "abcd", "abcde" } do
+          assert.is_truthy(text:find("cat +%-?%d+ +%d+ " .. path .. "\n"), kind .. path .. text)
+        end
+      end
+    end
+  end)
+
   it("prints failed opens with their error", function()
     local text = trace("-x", "cat /nonexistent/file; cat /etc/hostname")
     assert.is_truthy(text:find "cat               %-1   2 /nonexistent/file\n", text)
