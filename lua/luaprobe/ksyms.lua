@@ -130,26 +130,39 @@ function M.debugfs(file)
   return text_of(C.lp_debugfs_read, file)
 end
 
--- What a pattern begins with before its first special character.
-local function literal_prefix(pattern)
+--- What a pattern begins with before its first special character.
+function M.literal_prefix(pattern)
   return pattern:match "^[^*?%[]*"
 end
 
--- Lines are "vfs_read" or "ext4_readdir [ext4]". There are some 60,000, so only those are taken apart in which the
--- pattern's beginning is found.
+--- Whether a text stands for several names.
+function M.is_pattern(text)
+  return text:find "[*?%[]" ~= nil
+end
+
+--- The lines that contain a text. The kernel's lists have tens of thousands, so the others are never taken apart.
+-- @treturn function iterator
+function M.lines_with(text, literal)
+  local at = 1
+  return function()
+    local first = text:find(literal, at, true)
+    if not first or first > #text then return nil end
+    local last = text:find("\n", first, true) or #text + 1
+    while first > at and text:byte(first - 1) ~= 10 do first = first - 1 end
+    at = last + 1
+    return text:sub(first, last - 1)
+  end
+end
+
+-- Lines are "vfs_read" or "ext4_readdir [ext4]".
 local function match_filter_functions(text, pattern, module)
   local found = {}
-  local prefix = literal_prefix(pattern)
-  local at = text:find(prefix, 1, true)
-  while at do
-    local name, owner, last = text:match("^([^%s]+)[ \t]*([^\n]*)\n()", at)
-    if not name then break end
-    owner = owner:match "^%[(.-)%]" or ""
-    local is_whole = at == 1 or text:byte(at - 1) == 10
-    if is_whole and C.lp_glob_matches(pattern, name) and (not module or C.lp_glob_matches(module, owner)) then
+  for line in M.lines_with(text, M.literal_prefix(pattern)) do
+    local name, owner = line:match "^([^%s]+)[ \t]*(.*)$"
+    owner = owner and owner:match "^%[(.-)%]" or ""
+    if name and C.lp_glob_matches(pattern, name) and (not module or C.lp_glob_matches(module, owner)) then
       found[#found + 1] = name
     end
-    at = text:find(prefix, last, true)
   end
   return found
 end

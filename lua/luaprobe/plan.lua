@@ -63,11 +63,9 @@ end
 
 local function matching_tracepoints(target)
   local list = {}
-  for category, name in (ksyms.tracefs "available_events" or ""):gmatch "([^:\n]+):([^\n]+)\n" do
-    if C.lp_glob_matches(target.category, category) and C.lp_glob_matches(target.name, name) then
-      list[#list + 1] = targets.with(target, { category = category, name = name, wildcard = false,
-        text = ("tracepoint:%s:%s"):format(category, name) })
-    end
+  for i, each in ipairs(require("luaprobe.tracepoints").find(target.category, target.name) or {}) do
+    list[i] = targets.with(target, { category = each.category, name = each.name, wildcard = false,
+      text = ("tracepoint:%s:%s"):format(each.category, each.name) })
   end
   return list
 end

@@ -4,6 +4,7 @@ local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 local ksyms = require "luaprobe.ksyms"
+local tracepoint = require "luaprobe.tracepoints"
 
 local M = {}
 
@@ -60,22 +61,15 @@ local function split_category(pattern)
   return category, name == "" and "*" or name
 end
 
--- "CATEGORY:NAME" lines, in the order in which modules were loaded.
-local function available_events()
-  local text, code = ksyms.tracefs "available_events"
+local function find_tracepoints(category, name)
+  local found, code = tracepoint.find(category, name)
   if code == -EPERM then err.raise(err.last()) end
-  return text or ""
+  return found or {}
 end
 
 local function tracepoints(pattern, add)
-  local wanted_category, wanted_name = split_category(pattern)
-  local text = available_events()
   local found = {}
-  for line, category, name in text:gmatch "(([^:\n]+):([^\n]+))\n" do
-    if C.lp_glob_matches(wanted_category, category) and C.lp_glob_matches(wanted_name, name) then
-      found[#found + 1] = line
-    end
-  end
+  for i, each in ipairs(find_tracepoints(split_category(pattern))) do found[i] = each.category .. ":" .. each.name end
   table.sort(found)
   for _, line in ipairs(found) do
     add("tracepoint:" .. line, function() return fields(line:match "^([^:]+):(.+)$") end)
@@ -85,10 +79,10 @@ end
 -- raw_tracepoint and tp_btf have the tracepoints' names alone; system calls have none of their own there.
 local function raw_tracepoints(kind, pattern, add)
   local names, seen = {}, {}
-  for category, name in available_events():gmatch "([^:\n]+):([^\n]+)\n" do
-    if category ~= "syscalls" and category ~= "luaprobe" and not seen[name] and C.lp_glob_matches(pattern, name) then
-      seen[name] = true
-      names[#names + 1] = name
+  for _, each in ipairs(find_tracepoints("*", pattern)) do
+    if each.category ~= "syscalls" and each.category ~= "luaprobe" and not seen[each.name] then
+      seen[each.name] = true
+      names[#names + 1] = each.name
     end
   end
   table.sort(names)

@@ -43,15 +43,13 @@ local function kernel_place(target)
     hint = "leave the offset out, or take it from the function's disassembly" }
 end
 
--- The tracepoints of a wildcard, from "sched:sched_switch" lines.
+-- The tracepoints of a wildcard.
 local function tracepoints(target)
-  local text = ksyms().tracefs "available_events"
-  if not text then return { target } end -- opening it says why tracefs cannot be read
+  local list = require("luaprobe.tracepoints").find(target.category, target.name)
+  if not list then return { target } end -- opening it says why tracefs cannot be read
   local found = {}
-  for category, name in text:gmatch "([^:\n]+):([^\n]+)\n" do
-    if C.lp_glob_matches(target.category, category) and C.lp_glob_matches(target.name, name) then
-      found[#found + 1] = targets.with(target, { category = category, name = name, wildcard = false })
-    end
+  for i, each in ipairs(list) do
+    found[i] = targets.with(target, { category = each.category, name = each.name, wildcard = false })
   end
   if #found == 0 then return nil, no_match(target, "tracepoint") end
   return found
