@@ -168,13 +168,14 @@ local function match_filter_functions(text, pattern, module)
 end
 
 --- The kprobe blacklist: functions that the kernel does not let anybody probe.
+-- @tparam[opt] string prefix only those whose names begin with it
 -- @treturn table name → true; nil where debugfs cannot be read
-function M.blacklist()
+function M.blacklist(prefix)
   local text = M.debugfs "kprobes/blacklist"
   if not text then return nil end
   local list = {}
   -- 0xffffffff81a01234-0xffffffff81a01240	name
-  for name in text:gmatch "0x%x+%-0x%x+%s+(%S+)" do list[name] = true end
+  for line in M.lines_with(text, "\t" .. (prefix or "")) do list[line:match "\t(%S+)"] = true end
   return list
 end
 
@@ -243,7 +244,7 @@ end
 -- @tparam[opt] string module a pattern for the module's name
 -- @treturn {string,…} sorted, each name once
 function M.traceable(pattern, module)
-  local blacklist = M.blacklist() or {}
+  local blacklist = M.blacklist(M.literal_prefix(pattern)) or {}
   local text = M.filter_functions()
   local found = {}
   if text then
