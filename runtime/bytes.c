@@ -109,6 +109,69 @@ int lp_bytes_read_stream(int fd, struct lp_bytes *out)
     return 0;
 }
 
+/* Leaves only the lines that contain a text; returns how many bytes they have. The last line may lack its end. */
+static size_t keep_lines(char *text, size_t size, const char *containing)
+{
+    char *end = text + size;
+    char *line = text; /* the first that was not looked at */
+    char *kept = text;
+    char *found;
+
+    while ((found = memmem(line, (size_t)(end - line), containing, strlen(containing))) && found < end) {
+        char *before = memrchr(line, '\n', (size_t)(found - line));
+        char *newline = memchr(found, '\n', (size_t)(end - found));
+        char *next = newline ? newline + 1 : end;
+
+        line = before ? before + 1 : line;
+        memmove(kept, line, (size_t)(next - line));
+        kept += next - line;
+        line = next;
+    }
+    return (size_t)(kept - text);
+}
+
+/* The bytes up to the last line's end. */
+static size_t whole_lines(const char *text, size_t size)
+{
+    const char *newline = memrchr(text, '\n', size);
+
+    return newline ? (size_t)(newline + 1 - text) : 0;
+}
+
+int lp_bytes_read_lines(int fd, const char *containing, struct lp_bytes *out)
+{
+    enum { CHUNK = 1 << 16 };
+    size_t room = 2 * CHUNK;
+    size_t kept = 0;
+    size_t size = 0; /* what follows what is kept is not looked at yet */
+    char *data = malloc(room);
+    ssize_t got = 0;
+
+    while (data && (got = lp_bytes_read_fully(fd, data + size, CHUNK - 1)) > 0) {
+        size_t whole = whole_lines(data + kept, size + (size_t)got - kept);
+        size_t rest = size + (size_t)got - kept - whole;
+        size_t fit = keep_lines(data + kept, whole, containing);
+        char *larger = data;
+
+        memmove(data + kept + fit, data + kept + whole, rest);
+        kept += fit;
+        size = kept + rest;
+        if (size + CHUNK > room)
+            larger = realloc(data, room *= 2);
+        if (!larger)
+            free(data);
+        data = larger;
+    }
+    if (!data || got < 0) {
+        free(data);
+        return got < 0 ? (int)got : -ENOMEM;
+    }
+    kept += keep_lines(data + kept, size - kept, containing);
+    data[kept] = '\0';
+    *out = (struct lp_bytes){data, kept};
+    return 0;
+}
+
 int lp_bytes_write(int fd, const char *data, size_t size)
 {
     while (size > 0) {

@@ -515,11 +515,11 @@ bool lp_kallsyms_at(const struct lp_kallsyms *kallsyms, uint64_t address, struct
 int lp_kallsyms_nearest(const struct lp_kallsyms *kallsyms, const char *name, const char **out, int max);
 bool lp_glob_matches(const char *pattern, const char *text);
 /*
- * A whole file of tracefs ("available_events") or debugfs ("kprobes/blacklist"), mounted or not. A negative errno when
- * it cannot be read.
+ * The lines of a file of tracefs ("available_events") or debugfs ("kprobes/blacklist"), mounted or not, that contain a
+ * text; "" is in all. A negative errno when it cannot be read.
  */
-int lp_tracefs_read(const char *file, struct lp_bytes *out);
-int lp_debugfs_read(const char *file, struct lp_bytes *out);
+int lp_tracefs_read(const char *file, const char *containing, struct lp_bytes *out);
+int lp_debugfs_read(const char *file, const char *containing, struct lp_bytes *out);
 
 /* ---- source: where events come from --------------------------------------------------------------------------- */
 

@@ -114,8 +114,8 @@ int lp_tracefs_event_id(const char *event, const char *target)
     return (int)strtol(text, NULL, 10);
 }
 
-/* Whole files. What cannot be read is not an error to tell: whoever asks wants to know more of another one. */
-static int read_below(int root, const char *file, struct lp_bytes *out)
+/* Whole lists. What cannot be read is not an error to tell: whoever asks wants to know more of another one. */
+static int read_below(int root, const char *file, const char *containing, struct lp_bytes *out)
 {
     int fd;
     int error;
@@ -123,17 +123,17 @@ static int read_below(int root, const char *file, struct lp_bytes *out)
     if (root < 0)
         return root;
     fd = openat(root, file, O_RDONLY | O_CLOEXEC);
-    error = fd < 0 ? -errno : lp_bytes_read_stream(fd, out);
+    error = fd < 0 ? -errno : lp_bytes_read_lines(fd, containing, out);
     if (fd >= 0)
         close(fd);
     close(root);
     return error;
 }
 
-int lp_tracefs_read(const char *file, struct lp_bytes *out)
+int lp_tracefs_read(const char *file, const char *containing, struct lp_bytes *out)
 {
     int root = lp_tracefs_open();
-    int error = read_below(root, file, out);
+    int error = read_below(root, file, containing, out);
 
     if (root < 0 || (error != -EACCES && error != -EPERM))
         return error;
@@ -142,9 +142,9 @@ int lp_tracefs_read(const char *file, struct lp_bytes *out)
     return -EPERM;
 }
 
-int lp_debugfs_read(const char *file, struct lp_bytes *out)
+int lp_debugfs_read(const char *file, const char *containing, struct lp_bytes *out)
 {
     int root = open_mounted("/sys/kernel/debug", DEBUGFS_MAGIC);
 
-    return read_below(root >= 0 ? root : open_detached("debugfs"), file, out);
+    return read_below(root >= 0 ? root : open_detached("debugfs"), file, containing, out);
 }

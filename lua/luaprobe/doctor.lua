@@ -111,8 +111,8 @@ local function blacklisted(name)
 end
 
 local function notrace(name)
-  local text = M.machine.ksyms.filter_functions()
-  if not text or text:find("\n" .. name .. "\n", 1, true) or text:find("\n" .. name .. " ", 1, true) then return nil end
+  local traced = M.machine.ksyms.traced(name)
+  if not traced or #traced > 0 then return nil end
   if #M.machine.ksyms.find(name) == 0 then return nil end
   return ("%s is notrace: the kernel was built so that it cannot be traced"):format(name),
     "probe a function that calls it; what can be traced is in /sys/kernel/tracing/available_filter_functions"

@@ -110,10 +110,10 @@ function M.text(address)
   return offset == 0 and name or ("%s+0x%x"):format(name, offset)
 end
 
--- A pseudo file's text; nil and a negative errno.
-local function text_of(read, file)
+-- The lines of a pseudo file that contain a text; nil and a negative errno.
+local function text_of(read, file, containing)
   local bytes = ffi.new "struct lp_bytes"
-  local code = read(file, bytes)
+  local code = read(file, containing or "", bytes)
   if code ~= 0 then return nil, code end
   local text = ffi.string(bytes.data, bytes.size)
   C.lp_bytes_free(bytes)
@@ -121,13 +121,17 @@ local function text_of(read, file)
 end
 
 --- A file of tracefs; nil and a negative errno where it cannot be read. That of EPERM is explained by err.last.
-function M.tracefs(file)
-  return text_of(C.lp_tracefs_read, file)
+-- @tparam string file
+-- @tparam[opt] string containing only the lines that contain this
+function M.tracefs(file, containing)
+  return text_of(C.lp_tracefs_read, file, containing)
 end
 
 --- A file of debugfs, or nil where it cannot be read.
-function M.debugfs(file)
-  return text_of(C.lp_debugfs_read, file)
+-- @tparam string file
+-- @tparam[opt] string containing only the lines that contain this
+function M.debugfs(file, containing)
+  return text_of(C.lp_debugfs_read, file, containing)
 end
 
 --- What a pattern begins with before its first special character.
@@ -140,49 +144,39 @@ function M.is_pattern(text)
   return text:find "[*?%[]" ~= nil
 end
 
---- The lines that contain a text. The kernel's lists have tens of thousands, so the others are never taken apart.
--- @treturn function iterator
-function M.lines_with(text, literal)
-  local at = 1
-  return function()
-    local first = text:find(literal, at, true)
-    if not first or first > #text then return nil end
-    local last = text:find("\n", first, true) or #text + 1
-    while first > at and text:byte(first - 1) ~= 10 do first = first - 1 end
-    at = last + 1
-    return text:sub(first, last - 1)
-  end
-end
-
--- Lines are "vfs_read" or "ext4_readdir [ext4]".
-local function match_filter_functions(text, pattern, module)
-  local found = {}
-  for line in M.lines_with(text, M.literal_prefix(pattern)) do
-    local name, owner = line:match "^([^%s]+)[ \t]*(.*)$"
-    owner = owner and owner:match "^%[(.-)%]" or ""
-    if name and C.lp_glob_matches(pattern, name) and (not module or C.lp_glob_matches(module, owner)) then
-      found[#found + 1] = name
-    end
-  end
-  return found
-end
-
 --- The kprobe blacklist: functions that the kernel does not let anybody probe.
 -- @tparam[opt] string prefix only those whose names begin with it
 -- @treturn table name → true; nil where debugfs cannot be read
 function M.blacklist(prefix)
-  local text = M.debugfs "kprobes/blacklist"
+  local text = M.debugfs("kprobes/blacklist", "\t" .. (prefix or ""))
   if not text then return nil end
   local list = {}
   -- 0xffffffff81a01234-0xffffffff81a01240	name
-  for line in M.lines_with(text, "\t" .. (prefix or "")) do list[line:match "\t(%S+)"] = true end
+  for name in text:gmatch "\t(%S+)" do list[name] = true end
   return list
 end
 
---- What ftrace can trace, as a text; nil where the kernel does not say.
-function M.filter_functions()
-  local text = M.tracefs "available_filter_functions"
-  return text ~= "" and text or nil
+-- What ftrace can trace, as far as it contains a text; nil where the kernel does not say.
+local function filter_functions(containing)
+  return M.tracefs("available_filter_functions", containing)
+end
+
+--- What ftrace can trace: the functions that match, by the name that ftrace has for them. There are some 60,000.
+-- @tparam string pattern
+-- @tparam[opt] string module a pattern for the module's name
+-- @treturn {string,…} nil where the kernel does not say
+function M.traced(pattern, module)
+  local text = filter_functions(M.literal_prefix(pattern))
+  if not text then return nil end
+  local found = {}
+  -- Lines are "vfs_read" or "ext4_readdir [ext4]".
+  for name, owner in text:gmatch "([^%s]+)[ \t]*([^\n]*)\n" do
+    owner = owner:match "^%[(.-)%]" or ""
+    if C.lp_glob_matches(pattern, name) and (not module or C.lp_glob_matches(module, owner)) then
+      found[#found + 1] = name
+    end
+  end
+  return found
 end
 
 local function set_of(list)
@@ -204,13 +198,13 @@ end
 
 -- ftrace has one name for each function, kallsyms may have several: 6.1 knows __x64_sys_getpid as __do_sys_getpid only.
 -- Adds those that match by another name and are not there yet.
-local function add_aliases(found, text, pattern, module)
+local function add_aliases(found, pattern, module)
   local have, traced = set_of(found), nil
   local symbols = open()
   local function is_missing(name)
     local known, is_traced = have[name] or is_fragment(name), false
     if known then return false end
-    traced = traced or set_of(match_filter_functions(text, "*"))
+    traced = traced or set_of(M.traced "*")
     for _, other in ipairs(other_names(raw_symbol.address, name)) do
       known, is_traced = known or have[other], is_traced or traced[other]
     end
@@ -245,12 +239,11 @@ end
 -- @treturn {string,…} sorted, each name once
 function M.traceable(pattern, module)
   local blacklist = M.blacklist(M.literal_prefix(pattern)) or {}
-  local text = M.filter_functions()
-  local found = {}
-  if text then
-    found = match_filter_functions(text, pattern, module)
-    add_aliases(found, text, pattern, module)
+  local found = M.traced(pattern, module)
+  if found then
+    add_aliases(found, pattern, module)
   else
+    found = {}
     for _, symbol in ipairs(M.find(pattern, module)) do
       if not is_fragment(symbol.name) then found[#found + 1] = symbol.name end
     end

@@ -11,14 +11,12 @@ local M = {}
 -- @treturn {{category=,name=},…} in the order in which modules were loaded; nil and a negative errno where tracefs
 --   cannot be read, of which that of EPERM is explained by err.last
 function M.find(category, name)
-  local text, code = ksyms.tracefs "available_events"
+  local literal = (ksyms.is_pattern(category) and "" or category) .. ":" .. ksyms.literal_prefix(name)
+  local text, code = ksyms.tracefs("available_events", literal)
   if not text then return nil, code end
   local found = {}
-  -- Lines are "sched:sched_switch".
-  local literal = (ksyms.is_pattern(category) and "" or category) .. ":" .. ksyms.literal_prefix(name)
-  for line in ksyms.lines_with(text, literal) do
-    local its_category, its_name = line:match "^([^:]+):(.+)$"
-    if its_name and C.lp_glob_matches(category, its_category) and C.lp_glob_matches(name, its_name) then
+  for its_category, its_name in text:gmatch "([^:\n]+):([^\n]+)\n" do -- sched:sched_switch
+    if C.lp_glob_matches(category, its_category) and C.lp_glob_matches(name, its_name) then
       found[#found + 1] = { category = its_category, name = its_name }
     end
   end

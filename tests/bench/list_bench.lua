@@ -11,7 +11,7 @@ local ksyms = require "luaprobe.ksyms"
 local RUNS = 7
 local BUILD = os.getenv "LUAPROBE_BUILD" or "build"
 
-if not ksyms.filter_functions() or C.lp_pmu_type "kprobe" < 0 then
+if not ksyms.traced "vfs_read" or C.lp_pmu_type "kprobe" < 0 then
   print "skipped: this kernel does not list its functions, or has no kprobes"
   os.exit(77, true)
 end

@@ -80,7 +80,7 @@ describe("a kprobe", function()
   end)
 
   it("of a wildcard goes to every function of a name, where several have it", function()
-    local _, traceable = ("\n" .. ksyms.filter_functions()):gsub("\ns_nex[^\n]*", "")
+    local traceable = #ksyms.traced "s_nex*"
     assert.is_true(traceable > 1)
     for _, mechanism in ipairs { "perf", "legacy" } do
       local object, program = open "on_kprobe"

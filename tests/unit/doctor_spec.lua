@@ -29,9 +29,12 @@ describe("the doctor", function()
     directory, remove = helper.temporary_directory()
     helper.write(directory .. "/kallsyms", KALLSYMS)
     ksyms.use(directory .. "/kallsyms")
-    for _, name in ipairs { "blacklist", "filter_functions", "debugfs" } do real_lookups[name] = ksyms[name] end
+    for _, name in ipairs { "blacklist", "traced", "debugfs" } do real_lookups[name] = ksyms[name] end
     ksyms.blacklist = function() return { forbidden = true } end
-    ksyms.filter_functions = function() return "\nvfs_read\nvfs_write\ntwin\ndo_work.isra.0\next4_readdir [ext4]\n" end
+    ksyms.traced = function(name)
+      local traced = { vfs_read = true, vfs_write = true, twin = true, ["do_work.isra.0"] = true, ext4_readdir = true }
+      return { traced[name] and name }
+    end
     ksyms.debugfs = function() return "1\n" end
     doctor.machine = {
       ksyms = ksyms,
