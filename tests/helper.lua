@@ -130,6 +130,18 @@ function M.eventually(seconds, condition)
   return condition() and true or false
 end
 
+--- What a call says that must fail.
+function M.refusal(call, ...)
+  local ok, reason = pcall(call, ...)
+  assert(not ok, "it has not failed")
+  return tostring(reason)
+end
+
+--- Fails unless a text contains all parts, as they are.
+function M.contains(text, ...)
+  for _, part in ipairs { ... } do assert(text:find(part, 1, true), text) end
+end
+
 --- Whether this kernel has kprobes.
 function M.has_kprobes()
   return M.exists "/sys/bus/event_source/devices/kprobe/type"

@@ -3,6 +3,7 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local files = require "luaprobe.files"
 
 local M = {}
 
@@ -60,9 +61,7 @@ function M.flags(arch)
   -- <asm/types.h> lies in Debian's multiarch directory, which clang does not search for this target. It is the same for
   -- all processors.
   local directory = "/usr/include/" .. (MULTIARCH[M.here] or "")
-  local file = io.open(directory .. "/asm/types.h")
-  if file then
-    file:close()
+  if files.exists(directory .. "/asm/types.h") then
     flags[#flags + 1] = "-isystem"
     flags[#flags + 1] = directory
   end
@@ -71,13 +70,6 @@ end
 
 local function check_write(directory, name, text)
   err.check(C.lp_directory_write(directory, name, text, #text, false))
-end
-
-local function read(path)
-  local file = io.open(path, "rb")
-  local text = file and file:read "*a"
-  if file then file:close() end
-  return text
 end
 
 -- Compiles in a temporary directory; see M.compile.
@@ -97,7 +89,7 @@ local function compile_in(path, directory, job)
   if C.lp_object_strip(path .. "/block.o", path .. "/stripped.o") < 0 then
     return nil, output .. err.last().message:gsub((path .. "/"):gsub("%p", "%%%0"), "")
   end
-  return { bytes = assert(read(path .. "/stripped.o")), output = output, depends = read(path .. "/block.d"),
+  return { bytes = assert(files.read(path .. "/stripped.o")), output = output, depends = files.read(path .. "/block.d"),
     path = path }
 end
 

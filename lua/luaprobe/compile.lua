@@ -8,6 +8,7 @@ local cache = require "luaprobe.cache"
 local clang = require "luaprobe.clang"
 local embedded = require "luaprobe.embedded"
 local err = require "luaprobe.error"
+local files = require "luaprobe.files"
 local hash = require "luaprobe.hash"
 local packed = require "luaprobe.packed"
 
@@ -111,9 +112,7 @@ end
 local function second_key(first, paths)
   local parts = { first }
   for path in paths:gmatch "[^\n]+" do
-    local file = io.open(path, "rb")
-    local text = file and file:read "*a"
-    if file then file:close() end
+    local text = files.read(path)
     if not text then return nil end
     parts[#parts + 1] = path .. "\0" .. hash.sha256(text)
   end

@@ -2,28 +2,16 @@
 --
 -- Only asked when attaching failed, so it may read what is slow to read.
 -- @module luaprobe.doctor
+local files = require "luaprobe.files"
 local ksyms = require "luaprobe.ksyms"
 
 local M = {}
 
-local function exists(path)
-  local file = io.open(path, "rb")
-  if file then file:close() end
-  return file ~= nil
-end
-
-local function read(path)
-  local file = io.open(path, "rb")
-  local text = file and file:read "*a"
-  if file then file:close() end
-  return text
-end
-
 --- What the diagnoses look at, replaceable by tests.
 M.machine = {
-  exists = exists,
-  read = read,
-  release = function() return (read "/proc/sys/kernel/osrelease" or ""):match "%S+" or "" end,
+  exists = files.exists,
+  read = files.read,
+  release = function() return (files.read "/proc/sys/kernel/osrelease" or ""):match "%S+" or "" end,
   ksyms = ksyms,
 }
 

@@ -128,13 +128,20 @@ local function refill(self)
   return true
 end
 
-local function next_entry(self)
+-- The place of the next entry in the batch, or nil.
+local function next_place(self)
   local index = self.index
   if index >= self.count then
     if not refill(self) then return nil end
     index = 0
   end
   self.index = index + 1
+  return index
+end
+
+local function next_entry(self)
+  local index = next_place(self)
+  if not index then return nil end
   return self.key_view(self.keys + index * self.key_size), self.value_view(self.values + index * self.value_bytes)
 end
 
@@ -143,12 +150,8 @@ local function next_key(self)
 end
 
 local function next_value(self)
-  local index = self.index
-  if index >= self.count then
-    if not refill(self) then return nil end
-    index = 0
-  end
-  self.index = index + 1
+  local index = next_place(self)
+  if not index then return nil end
   return self.value_view(self.values + index * self.value_bytes)
 end
 

@@ -6,6 +6,7 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local files = require "luaprobe.files"
 
 local M = {
   OBJECT_LIMIT = 64 * 1024 * 1024, -- bytes; no BPF object comes near
@@ -50,12 +51,6 @@ local function embedded(name)
   return C.lp_bytes_embedded(name, bytes) and bytes or nil
 end
 
-local function exists(path)
-  local file = io.open(path, "rb")
-  if file then file:close() end
-  return file ~= nil
-end
-
 -- The directories to search, relative ones left out: they would depend on where the user stands.
 local function directories()
   local list = { script_directory }
@@ -67,7 +62,7 @@ end
 
 local function object_on_disk(file)
   for _, directory in ipairs(directories()) do
-    if exists(directory .. file) then return directory .. file end
+    if files.exists(directory .. file) then return directory .. file end
   end
 end
 

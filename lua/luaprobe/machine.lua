@@ -6,6 +6,7 @@ local C = require "luaprobe.cdef"
 local cache = require "luaprobe.cache"
 local cgroup = require "luaprobe.cgroup"
 local clang = require "luaprobe.clang"
+local files = require "luaprobe.files"
 
 local M = {}
 
@@ -14,9 +15,7 @@ local RINGBUF, TRACING = 27, 26 -- BPF_MAP_TYPE_RINGBUF, BPF_PROG_TYPE_TRACING
 local ENOUGH_MEMLOCK = 64 * 1024 * 1024 -- bytes
 
 local function read(path)
-  local file = io.open(path, "rb")
-  local text = file and file:read "*a"
-  if file then file:close() end
+  local text = files.read(path)
   return text and text:gsub("%s+$", "")
 end
 
@@ -53,9 +52,8 @@ look("lockdown", function()
 end)
 
 look("BTF", function()
-  local file = io.open "/sys/kernel/btf/vmlinux"
-  if file then file:close() end
-  return file ~= nil, file and "/sys/kernel/btf/vmlinux" or "none",
+  local has_btf = files.exists "/sys/kernel/btf/vmlinux"
+  return has_btf, has_btf and "/sys/kernel/btf/vmlinux" or "none",
     "programs that read the kernel's structs cannot be loaded: take a kernel with CONFIG_DEBUG_INFO_BTF"
 end)
 

@@ -10,6 +10,7 @@ local compile = require "luaprobe.compile"
 local embedded = require "luaprobe.embedded"
 local err = require "luaprobe.error"
 local facts = require "luaprobe.facts"
+local files = require "luaprobe.files"
 local find = require "luaprobe.find"
 local hash = require "luaprobe.hash"
 local packed = require "luaprobe.packed"
@@ -82,13 +83,6 @@ local function items_of_blocks(found, name, directory)
   return items
 end
 
-local function read(path)
-  local file = io.open(path, "rb")
-  local text = file and file:read "*a"
-  if file then file:close() end
-  return text
-end
-
 local NO_OPTIONS = { cflags = {}, include = {} }
 
 -- What is to be packed for an object that is loaded by its name: from its C text beside the script, on LUAPROBE_PATH or
@@ -97,7 +91,7 @@ local function item_of_object(found, name)
   local object = found.name:gsub("%.bpf%.o$", "")
   if object:find "[^%w_.-]" then fail("%s:%d: '%s' cannot be the name of a packed object", name, found.line, object) end
   local places = find.places(object)
-  local source = places.source_path and read(places.source_path) or not places.path and embedded.source(object)
+  local source = places.source_path and files.read(places.source_path) or not places.path and embedded.source(object)
   local item = { name = object, object_path = places.path, bytes = places.bytes }
   if source then
     item.source = hash.sha256(source)
@@ -142,7 +136,7 @@ local function stripped(path)
   local directory = err.check(C.lp_directory_make_temporary(buffer, 4096))
   local copy = ffi.string(buffer) .. "/object.o"
   local result = C.lp_object_strip(path, copy)
-  local bytes = result == 0 and read(copy)
+  local bytes = result == 0 and files.read(copy)
   C.lp_directory_remove(buffer, directory)
   err.check(result)
   return bytes

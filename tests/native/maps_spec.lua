@@ -11,16 +11,7 @@ end
 local version = helper.kernel_version()
 local ENTRIES = 20000
 
--- What a failing call says.
-local function refusal(call, ...)
-  local ok, reason = pcall(call, ...)
-  assert.is_false(ok)
-  return tostring(reason)
-end
-
-local function contains(text, ...)
-  for _, part in ipairs { ... } do assert.is_truthy(text:find(part, 1, true), text) end
-end
+local refusal, contains = helper.refusal, helper.contains
 
 local function all_of(map)
   local found = {}

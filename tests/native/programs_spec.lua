@@ -9,15 +9,7 @@ end
 
 require("luaprobe.cdef").lp_stats_enable() -- which keeps a descriptor as long as the process lives
 
-local function refusal(call, ...)
-  local ok, reason = pcall(call, ...)
-  assert.is_false(ok)
-  return tostring(reason)
-end
-
-local function contains(text, ...)
-  for _, part in ipairs { ... } do assert.is_truthy(text:find(part, 1, true), text) end
-end
+local refusal, contains = helper.refusal, helper.contains
 
 describe("a program", function()
   helper.check_leaks(before_each, after_each)
