@@ -89,7 +89,7 @@ end
 -- Events of one CPU come in order. The loop ends at Ctrl-C, SIGTERM, after `lp.cli`'s -d SECONDS, or when the reader of
 -- standard output is gone.
 -- @tparam[opt] table opts `type`: "struct NAME" or an FFI type, where the object does not tell; `max_delay`: seconds an
---   event may wait (0.05); `timeout`: ends the loop when nothing came for so many seconds; `order = "time"`: events of
+--   event may wait (0.1); `timeout`: ends the loop when nothing came for so many seconds; `order = "time"`: events of
 --   all CPUs by the time in them (`time = "MEMBER"`: where it is, 64 bits of CLOCK_MONOTONIC as bpf_ktime_get_ns gives
 --   it; found by itself when called time, ts, timestamp, …), each held back for up to max_delay; `pages` (a power of
 --   two) or `bytes` (rounded up): at least so large a buffer per CPU. Buffers that are there already cannot grow: set

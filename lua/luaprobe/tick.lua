@@ -2,14 +2,14 @@
 --
 -- Nobody is woken per event, because the traced process would pay for that. While events come the buffers are looked
 -- at every 20 ms, sooner when they were found filled to a quarter and more; while none come, less and less often, down
--- to 20 times a second or what `max_delay` says. The kernel wakes a sleeper whose buffer reaches its watermark, so a
+-- to ten times a second or what `max_delay` says. The kernel wakes a sleeper whose buffer reaches its watermark, so a
 -- buffer does not overflow because of a tick that proves too long.
 -- @module luaprobe.tick
 local M = {}
 
 M.FIRST = 1 -- milliseconds; a tool's first event shall be seen at once
 M.BUSY = 20 -- while events come
-M.IDLE = 50 -- the default max_delay: 20 wakeups a second when nothing happens
+M.IDLE = 100 -- the default max_delay: ten wakeups a second when nothing happens
 
 local MUCH, LITTLE = 250, 60 -- thousandths of a buffer: the watermark, and a quarter of it
 
