@@ -141,7 +141,7 @@ static size_t whole_lines(const char *text, size_t size)
 int lp_bytes_read_lines(int fd, const char *containing, struct lp_bytes *out)
 {
     enum { CHUNK = 1 << 16 };
-    size_t room = 2 * CHUNK;
+    size_t room = (size_t)2 * CHUNK;
     size_t kept = 0;
     size_t size = 0; /* what follows what is kept is not looked at yet */
     char *data = malloc(room);
