@@ -579,6 +579,8 @@ struct lp_stretch {
     uint64_t bytes;
     uint32_t size; /* of the one that the loop is at */
     int32_t cpu;
+    int32_t stride; /* from one record to the next, the last time: the loop's guess for the next time */
+    int32_t least;  /* the size of the smallest event that the loop takes; it says */
 };
 /* The source's own, or NULL when it has none. */
 struct lp_stretch *lp_source_stretch(struct lp_source *source);

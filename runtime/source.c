@@ -83,7 +83,7 @@ static void finish_stretch(struct lp_source *source)
         source->ops->walked(source, stretch);
     source->events += stretch->events;
     source->bytes += stretch->bytes;
-    *stretch = (struct lp_stretch){0};
+    *stretch = (struct lp_stretch){.stride = stretch->stride, .least = stretch->least};
 }
 
 struct lp_stretch *lp_source_stretch(struct lp_source *source)
@@ -103,8 +103,11 @@ int lp_source_walk(struct lp_source *source)
         source->ops->arm(source);
         return 0;
     }
-    *stretch = (struct lp_stretch){
-        .event = event.data, .size = event.size, .cpu = event.cpu, .events = 1, .bytes = event.size};
+    stretch->event = event.data;
+    stretch->size = event.size;
+    stretch->cpu = event.cpu;
+    stretch->events = 1;
+    stretch->bytes = event.size;
     source->ops->stretch(source, stretch);
     if (stretch->limit > stretch->event + longest_stretch(source))
         stretch->limit = stretch->event + longest_stretch(source);

@@ -211,6 +211,7 @@ end
 function Stream:prepare(layout, opts)
   local delay = opts.max_delay and opts.max_delay * 1000 or tick.IDLE
   self.pointer, self.type_size, self.type_name = layout.pointer, layout.size, layout.name
+  if self.stretch ~= nil then self.stretch.least = layout.size end
   self.timeout, self.quiet_since = opts.timeout and opts.timeout * 1e9, nil
   if opts.order then
     -- Half of the delay to wait for others, the other half until the next look.

@@ -5,6 +5,9 @@
 -- one piece. Whatever is not plain, such as a record that runs over the buffer's end, was discarded, or says what was
 -- lost, is left to C.
 --
+-- Where the next record begins is guessed, as far away as the last time, and the guess then checked. So the processor
+-- does not wait for one record's size before it can look at the next, as a loop that only reads sizes has to.
+--
 -- The event itself is the loop's state, so that no step waits for a counter in memory; where the loop stands is written
 -- to the stretch, for a loop that is left and entered again.
 -- @module luaprobe.walk
@@ -24,8 +27,16 @@ local function begin(self)
   if not self:next_stretch() then return nil end
   local stretch = self.stretch
   local size = stretch.size
-  if size < self.type_size then too_short(self, size) end
+  if size < stretch.least then too_short(self, size) end
   return cast(self.pointer, stretch.event), size, stretch.cpu
+end
+
+-- The next record's contents, `length` bytes behind these.
+local function step(stretch, contents, length)
+  local stride = stretch.stride
+  if length == stride then return contents + stride end
+  stretch.stride = length
+  return contents + length
 end
 
 -- A perf buffer's sample: 32 bits of type, 16 of flags, 16 of the whole record's size; 32 bits of the contents' size;
@@ -37,7 +48,7 @@ function M.perf(self, event)
   if event == nil then return begin(self) end
   local stretch = self.stretch
   local contents = cast(byte_pointer, event)
-  local following = contents + cast(uint16_pointer, contents - 6)[0]
+  local following = step(stretch, contents, cast(uint16_pointer, contents - 6)[0])
   if following >= stretch.limit then return begin(self) end
   local length = cast(uint16_pointer, following - 6)[0]
   if cast(int32_pointer, following - HEADER)[0] ~= SAMPLE or following + length > stretch.end_ then
@@ -47,7 +58,7 @@ function M.perf(self, event)
   stretch.event, stretch.size = following, size
   stretch.events = stretch.events + 1
   stretch.bytes = stretch.bytes + size
-  if size < self.type_size then too_short(self, size) end
+  if size < stretch.least then too_short(self, size) end
   return cast(self.pointer, following), size, stretch.cpu
 end
 
@@ -60,7 +71,7 @@ function M.ring(self, event)
   if event == nil then return begin(self) end
   local stretch = self.stretch
   local contents = cast(byte_pointer, event)
-  local following = contents + band(cast(int32_pointer, contents - RING_HEADER)[0] + RING_HEADER + 7, -8)
+  local following = step(stretch, contents, band(cast(int32_pointer, contents - RING_HEADER)[0] + RING_HEADER + 7, -8))
   if following >= stretch.limit then return begin(self) end
   local size = cast(int32_pointer, following - RING_HEADER)[0]
   -- The uppermost bit makes it negative.
@@ -68,7 +79,7 @@ function M.ring(self, event)
   stretch.event, stretch.size = following, size
   stretch.events = stretch.events + 1
   stretch.bytes = stretch.bytes + size
-  if size < self.type_size then too_short(self, size) end
+  if size < stretch.least then too_short(self, size) end
   return cast(self.pointer, following), size, stretch.cpu
 end
 
