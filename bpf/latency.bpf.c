@@ -23,7 +23,7 @@ struct {
 } starts SEC(".maps");
 
 struct histogram {
-    __u64 total; /* units */
+    __u64 total; /* nanoseconds: sums of cut units would be too small */
     __u64 slots[SLOTS];
 };
 
@@ -88,7 +88,7 @@ static __always_inline struct histogram *histogram_of(const struct key *key)
     return bpf_map_lookup_elem(&histograms, key);
 }
 
-static __always_inline void add(const struct key *key, __u64 units)
+static __always_inline void add(const struct key *key, __u64 duration)
 {
     struct histogram *histogram = histogram_of(key);
 
@@ -96,8 +96,8 @@ static __always_inline void add(const struct key *key, __u64 units)
         __sync_fetch_and_add(&full, 1);
         return;
     }
-    histogram->slots[width(units) & (SLOTS - 1)] += 1;
-    histogram->total += units;
+    histogram->slots[width(duration / unit) & (SLOTS - 1)] += 1;
+    histogram->total += duration;
 }
 
 static __always_inline int leave(void *ctx, __u64 *sources, struct frame *frame, const char *comm)
@@ -118,7 +118,7 @@ static __always_inline int leave(void *ctx, __u64 *sources, struct frame *frame,
         return 0;
     if (by.at_return)
         lp_key(ctx, sources, &key);
-    add(&key, sources[LP_DURATION] / unit);
+    add(&key, sources[LP_DURATION]);
     return 0;
 }
 

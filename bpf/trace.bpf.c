@@ -5,7 +5,8 @@
  */
 #include "call.bpf.h"
 
-#define FIELDS 8
+#define FIELDS 9 /* eight, and the result of a joined call, which is no text */
+#define TEXTS 8
 #define FRAMES 127 /* of a stack: the kernel's own limit */
 
 struct event {
@@ -37,7 +38,7 @@ __u64 hits = 0; /* events that were to be sent */
 __u64 unjoined = 0;
 
 struct record {
-    char bytes[sizeof(struct event) + FIELDS * LP_TEXT_SIZE];
+    char bytes[sizeof(struct event) + TEXTS * LP_TEXT_SIZE];
 };
 
 struct {
@@ -63,7 +64,7 @@ struct {
 
 static __always_inline void fetch_text(struct event *event, int i, __u64 address)
 {
-    char *text = event->texts + (fields[i].slot & (FIELDS - 1)) * LP_TEXT_SIZE;
+    char *text = event->texts + (fields[i].slot & (TEXTS - 1)) * LP_TEXT_SIZE;
     long length;
 
     if (fields[i].form == LP_BYTES) {

@@ -1,5 +1,5 @@
 /*
- * kallsyms.c: the kernel's functions, by name and by address, from /proc/kallsyms.
+ * kallsyms.c: the kernel's functions, or all of its symbols, by name and by address, from /proc/kallsyms.
  *
  * The file has some megabytes, of which a third is names of functions: these are kept, in one block, and the rest never
  * fills memory, since touching it for the first time takes longer than reading it.
@@ -27,6 +27,7 @@ struct lp_kallsyms {
     size_t names_size, names_room;
     struct symbol *symbols; /* by address */
     size_t count, room;
+    bool has_data; /* not functions alone */
 };
 
 static const char *name_of(const struct lp_kallsyms *kallsyms, size_t i)
@@ -99,8 +100,8 @@ static uint64_t address_of(const char *digits)
 }
 
 /*
- * "ffffffff81000000 T name\t[module]", all on 64 bits: functions are t, T, w and W; anything else, a third of the
- * lines, is left out. False without memory.
+ * "ffffffff81000000 T name\t[module]", all on 64 bits: functions are t, T, w and W, variables b, d, r and v; what has
+ * no place in memory (a) is left out. False without memory.
  */
 static bool add_line(struct lp_kallsyms *kallsyms, const char *line, size_t length)
 {
@@ -110,7 +111,8 @@ static bool add_line(struct lp_kallsyms *kallsyms, const char *line, size_t leng
     void *symbols = kallsyms->symbols;
     struct symbol symbol = {0};
 
-    if (length <= NAME || line[TYPE - 1] != ' ' || line[NAME - 1] != ' ' || !strchr("tTwW", line[TYPE]))
+    if (length <= NAME || line[TYPE - 1] != ' ' || line[NAME - 1] != ' ' ||
+        !strchr(kallsyms->has_data ? "tTwWbBdDrRvV" : "tTwW", line[TYPE]))
         return true;
     symbol.address = address_of(line);
     tab = memchr(name, '\t', length - NAME);
@@ -182,13 +184,17 @@ static void sort(struct lp_kallsyms *kallsyms)
 }
 
 /* NULL and a positive errno. */
-static struct lp_kallsyms *read_and_sort(const char *path, int *error)
+static struct lp_kallsyms *read_and_sort(const char *path, bool has_data, int *error)
 {
     struct lp_kallsyms *kallsyms = calloc(1, sizeof(*kallsyms));
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     uint32_t nothing;
-    int result = fd < 0 ? -errno : kallsyms && add_name(kallsyms, "", 0, &nothing) ? read_all(kallsyms, fd) : -ENOMEM;
+    int result = fd < 0 ? -errno : kallsyms && add_name(kallsyms, "", 0, &nothing) ? 0 : -ENOMEM;
 
+    if (result == 0) {
+        kallsyms->has_data = has_data;
+        result = read_all(kallsyms, fd);
+    }
     if (fd >= 0)
         close(fd);
     if (result == 0) {
@@ -209,7 +215,7 @@ static void *read_ahead(void *unused)
     int error;
 
     (void)unused;
-    return read_and_sort(proc_kallsyms, &error);
+    return read_and_sort(proc_kallsyms, false, &error);
 }
 
 void lp_kallsyms_read_ahead(void)
@@ -237,14 +243,14 @@ static struct lp_kallsyms *take_read_ahead(void)
     return kallsyms;
 }
 
-struct lp_kallsyms *lp_kallsyms_open(const char *path)
+struct lp_kallsyms *lp_kallsyms_open(const char *path, bool has_data)
 {
-    struct lp_kallsyms *kallsyms = path ? NULL : take_read_ahead();
+    struct lp_kallsyms *kallsyms = path || has_data ? NULL : take_read_ahead();
     int error;
 
     path = path ? path : proc_kallsyms;
     if (!kallsyms)
-        kallsyms = read_and_sort(path, &error);
+        kallsyms = read_and_sort(path, has_data, &error);
     if (!kallsyms)
         lp_error_set(error, "symbols", "%s cannot be read: %s", path, strerror(error));
     return kallsyms;

@@ -490,8 +490,8 @@ struct lp_kernel_symbol {
     uint64_t address;   /* 0 where the kernel hides it (kptr_restrict) */
 };
 
-/* Reads /proc/kallsyms, or another file like it when path is not NULL. */
-struct lp_kallsyms *lp_kallsyms_open(const char *path);
+/* Reads /proc/kallsyms, or another file like it when path is not NULL: functions, with `has_data` variables too. */
+struct lp_kallsyms *lp_kallsyms_open(const char *path, bool has_data);
 /* Reads /proc/kallsyms in a thread of its own, so that the next lp_kallsyms_open finds it done. */
 void lp_kallsyms_read_ahead(void);
 void lp_kallsyms_close(struct lp_kallsyms *kallsyms);

@@ -92,7 +92,7 @@ static void hint_instead(const char *section, const char *name)
 {
     const char *near[3] = {"", "", ""};
     bool is_function = section[0] == 'f'; /* fentry, fexit, fmod_ret */
-    struct lp_kallsyms *kallsyms = is_function ? lp_kallsyms_open(NULL) : NULL;
+    struct lp_kallsyms *kallsyms = is_function ? lp_kallsyms_open(NULL, false) : NULL;
     int count = kallsyms ? lp_kallsyms_nearest(kallsyms, name, near, 3) : 0;
 
     if (count > 0)

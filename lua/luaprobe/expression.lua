@@ -8,7 +8,6 @@ local err = require "luaprobe.error"
 
 local M = {}
 
-local STEPS = 4 -- members; an index is none
 local FORMATS = { str = true, ustr = true, x = true, d = true, sym = true, ip = true }
 
 --- Raises that an expression is wrong.
@@ -50,15 +49,10 @@ function M.parse(text)
     M.wrong(text == "" and "an empty expression" or text, "it begins with the name of an argument or a field",
       "write for example  count, file->f_flags:x, ret")
   end
-  local steps, members = {}, 0
+  local steps = {}
   local step, next_at = parse_step(whole, at)
   while step do
     steps[#steps + 1], at = step, next_at
-    if step.name then members = members + 1 end
-    if members > STEPS then
-      M.wrong(text, ("too many steps: '%s' is the fifth member, and %d are followed"):format(step.name, STEPS),
-        "fetch a pointer on the way, and look at it by lp.kernel_type")
-    end
     step, next_at = parse_step(whole, at)
   end
   local own = whole:sub(1, at - 1)

@@ -10,6 +10,7 @@ local M = {}
 
 local NUMBER, TEXT, USER_TEXT, BYTES = 0, 1, 2, 3 -- enum lp_form
 local READS = 6
+local MEMBERS = 4 -- an index is none
 
 -- Where a compilation stands: the value of `type` is in the register, or (in_memory) at `offset` behind it.
 local Walk = {}
@@ -181,7 +182,13 @@ local function only_number(format)
   end
 end
 
-FORMAT.x, FORMAT.sym, FORMAT.d = only_number "x", only_number "sym", only_number "d"
+FORMAT.x, FORMAT.sym = only_number "x", only_number "sym"
+
+-- With a sign whatever the type: registers of user space have none, and tracepoints call offsets unsigned.
+function FORMAT.d(walk, fetch)
+  only_number "d"(walk, fetch)
+  fetch.is_signed = 1
+end
 
 function FORMAT.ip(walk, fetch)
   local size = walk.type.size
@@ -234,7 +241,13 @@ local function follow_steps(walk)
     if #parsed.steps > 0 then wrong(walk, "it is a text of varying length, which has no members") end
     add_read(walk)
   end
+  local members = 0
   for _, step in ipairs(parsed.steps) do
+    members = members + (step.name and 1 or 0)
+    if members > MEMBERS then
+      expression.wrong(parsed.text, ("too many steps: '%s', of %s, is the fifth member, and %d are followed"):format(
+        step.name, name_of(walk), MEMBERS), "fetch a pointer on the way, and look at it by lp.kernel_type")
+    end
     if walk.bits then wrong(walk, "a bit-field has no members") end
     if walk.user then wrong(walk, "member '%s': the types of user space are not known", step.name or step.index) end
     STEP[step.operator](walk, step)

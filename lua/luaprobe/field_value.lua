@@ -66,13 +66,17 @@ function M.of_event(field, event)
   if field.format == "ip" then
     return M.address(ffi.cast("const uint8_t *", event.values + field.index), 4)
   elseif field.format == "sym" then
-    return number == 0 and 0 or require("luaprobe.ksyms").text(number)
+    return number == 0 and 0 or require("luaprobe.ksyms").symbol(number)
   end
   return M.number(field, number)
 end
 
-local function hexadecimal(value)
-  return "0x" .. bit.tohex(ffi.cast("uint64_t", value), 16):gsub("^0+(%x)", "%1")
+-- As wide as the field is, where it is negative.
+local function hexadecimal(field, value)
+  local unused = field.fetch.right or 0 -- bits
+  local bits = ffi.cast("uint64_t", ffi.cast("int64_t", value))
+  bits = bit.rshift(bit.lshift(bits, unused), unused)
+  return "0x" .. bit.tohex(bits, 16):gsub("^0+(%x)", "%1")
 end
 
 --- A value as people read it.
@@ -80,9 +84,9 @@ function M.show(field, value)
   if value == nil then return "-" end
   local is_number = type(value) == "number" or type(value) == "cdata"
   if is_number and (field.format == "x" or not field.format and field.type.kind == "ptr") then
-    return hexadecimal(value)
+    return hexadecimal(field, value)
   end
-  return tostring(text.of(value))
+  return is_number and value_of.digits(value) or tostring(text.of(value))
 end
 
 return M

@@ -46,8 +46,8 @@ return {
   latency = function(...) return require("luaprobe.latency").new(...) end,
   --- Draws a histogram: see luaprobe.hist.text.
   hist = function(...) return require("luaprobe.hist").text(...) end,
-  --- The name of a kernel address: see luaprobe.ksyms.text.
-  ksym = function(...) return require("luaprobe.ksyms").text(...) end,
+  --- The name of a kernel address: see luaprobe.ksyms.symbol.
+  ksym = function(...) return require("luaprobe.ksyms").symbol(...) end,
   --- What is attached, since when, with hits, rate and losses: see luaprobe.session.list.
   session = function() return require("luaprobe.session").list() end,
   --- Detaches everything: see luaprobe.session.detach_all.

@@ -61,7 +61,7 @@ local function by_field(plan, text)
         key = ffi.cast(char_pointer, key)
         return ffi.string(key, C.lp_text_length(key, SIZE))
       elseif field.format == "sym" then
-        return require("luaprobe.ksyms").text(ffi.cast(word_pointer, key)[0])
+        return require("luaprobe.ksyms").symbol(ffi.cast(word_pointer, key)[0])
       elseif field.format == "ip" then
         return field_value.address(ffi.cast("const uint8_t *", key), 4)
       end

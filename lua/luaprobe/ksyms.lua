@@ -7,17 +7,23 @@ local err = require "luaprobe.error"
 local M = {}
 
 local kallsyms -- read when first asked for, and kept
+local all_symbols -- the same with variables
 local raw_symbol = ffi.new "struct lp_kernel_symbol"
 local position = ffi.new "uint64_t[1]"
 
 local function open()
-  if not kallsyms then kallsyms = ffi.gc(err.check(C.lp_kallsyms_open(M.path)), C.lp_kallsyms_close) end
+  if not kallsyms then kallsyms = ffi.gc(err.check(C.lp_kallsyms_open(M.path, false)), C.lp_kallsyms_close) end
   return kallsyms
+end
+
+local function open_all()
+  all_symbols = all_symbols or ffi.gc(err.check(C.lp_kallsyms_open(M.path, true)), C.lp_kallsyms_close)
+  return all_symbols
 end
 
 --- Takes another file for /proc/kallsyms (tests).
 function M.use(path)
-  kallsyms, M.path = nil, path
+  kallsyms, all_symbols, M.path = nil, nil, path
 end
 
 --- The functions whose name matches a pattern, by address.
@@ -100,14 +106,26 @@ function M.namer(pattern)
   end
 end
 
---- The name of a kernel address: "vfs_read+0x1d", as stacks show it.
+-- "vfs_read+0x1d", or the address in hexadecimal where it is nobody's.
+local function text_in(symbols, address)
+  address = ffi.cast("uint64_t", address)
+  if not C.lp_kallsyms_at(symbols, address, raw_symbol) then return ("0x%s"):format(bit.tohex(address, 16)) end
+  local name, offset = ffi.string(raw_symbol.name), tonumber(address - raw_symbol.address)
+  return offset == 0 and name or ("%s+0x%x"):format(name, offset)
+end
+
+--- The name of an address in the kernel's code: "vfs_read+0x1d", as stacks show it.
 -- @param address a number or uint64_t
 -- @treturn string the address in hexadecimal where it is nobody's
 function M.text(address)
-  address = ffi.cast("uint64_t", address)
-  local name, offset = M.at(address)
-  if not name then return ("0x%s"):format(bit.tohex(address, 16)) end
-  return offset == 0 and name or ("%s+0x%x"):format(name, offset)
+  return text_in(open(), address)
+end
+
+--- The name of any address of the kernel's, of a function or of a variable.
+-- @param address a number or uint64_t
+-- @treturn string the address in hexadecimal where it is nobody's
+function M.symbol(address)
+  return text_in(open_all(), address)
 end
 
 -- The lines of a pseudo file that contain a text; nil and a negative errno.

@@ -61,6 +61,7 @@ local function read(self)
   end)
   for _, item in ipairs(items) do
     item.slots, item.counts = slots_of(item.counts), nil
+    item.total = item.total / UNITS[self.unit]
     item.average = item.count > 0 and item.total / item.count or 0
   end
   table.sort(items, by_count)

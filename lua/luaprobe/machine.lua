@@ -114,7 +114,7 @@ end)
 -- Whether the kernel has a function of that name.
 local kallsyms
 local function has_function(name)
-  kallsyms = kallsyms or C.lp_kallsyms_open(nil)
+  kallsyms = kallsyms or C.lp_kallsyms_open(nil, false)
   if kallsyms == nil then return nil end
   local position, symbol = ffi.new "uint64_t[1]", ffi.new "struct lp_kernel_symbol"
   return C.lp_kallsyms_next(kallsyms, name, nil, position, symbol)

@@ -48,7 +48,10 @@ end
 local function read_prototype(self)
   local name = self.name:match "^[^.]+"
   local func = kernel.find("func " .. name)
-  if not func then
+  if not func and #ksyms.find(self.name) == 0 then
+    return nil, "there is no such function in this kernel",
+      nearest.hint(self.name, ksyms.nearest(self.name, 5), "there are")
+  elseif not func then
     return nil, ("the kernel's types do not tell the arguments of %s"):format(self.name)
   elseif name ~= self.name then
     return nil, ("%s is what the compiler made of %s, and its arguments with it"):format(self.name, name)
@@ -64,7 +67,7 @@ local function read_prototype(self)
 end
 
 local function prototype_of(self)
-  if self.prototype == nil then self.prototype, self.no_prototype = read_prototype(self) end
+  if self.prototype == nil then self.prototype, self.no_prototype, self.near = read_prototype(self) end
   return self.prototype
 end
 
@@ -228,7 +231,7 @@ function Place:operand(parsed)
   if not reason then
     reason = ("%s has no %s '%s'"):format(self.name, WHAT[self.kind], name)
     if self.no_prototype then reason = reason .. ": " .. self.no_prototype end
-    hint = self.kind == "user" and "arguments of user space go by register: arg0 to arg5, and ret"
+    hint = self.near or self.kind == "user" and "arguments of user space go by register: arg0 to arg5, and ret"
       or nearest.hint(name, names_of(self), "it has")
   end
   expression.wrong(parsed.text, reason, hint)

@@ -9,6 +9,7 @@ local fetch = require "luaprobe.fetch"
 local ksyms = require "luaprobe.ksyms"
 local objects = require "luaprobe.object"
 local places = require "luaprobe.place"
+local resolve = require "luaprobe.resolve"
 local targets = require "luaprobe.target"
 local where = require "luaprobe.where"
 
@@ -79,20 +80,22 @@ local function matching_functions(target)
   return list
 end
 
--- Of a binary: by their names, as lp.probes lists them.
-local function matching_user_functions(target)
-  local list = {}
-  for _, found in ipairs(require("luaprobe.probes").list(target.text)) do
-    list[#list + 1] = parse_target(found.target)
+-- Of a binary: each by its place, since several may have one name.
+local function matching_user_functions(target, pid)
+  local list, failure = resolve.all({ target }, { pid = pid })
+  if not list then err.raise(failure) end
+  for i, found in ipairs(list) do
+    list[i] = targets.with(found, {
+      text = ("%s:%s:0x%s"):format(found.word, found.path, bit.tohex(found.offset, 16):match "^0*(.+)$") })
   end
   return list
 end
 
 -- The functions or tracepoints that a pattern stands for, one target each.
-local function members(target)
+local function members(target, pid)
   if not target.wildcard then return { target } end
   if target.kind == C.LP_TRACEPOINT then return matching_tracepoints(target) end
-  if targets.is_function_of_binary(target) then return matching_user_functions(target) end
+  if targets.is_function_of_binary(target) then return matching_user_functions(target, pid) end
   if targets.is_kernel(target) then return matching_functions(target) end
   return { target }
 end
@@ -101,7 +104,7 @@ end
 -- @raise error of stage "attach" when there are none
 function Plan:members()
   if self.list then return self.list end
-  self.list = members(self.target)
+  self.list = members(self.target, self.probe_pid)
   if #self.list == 0 then
     err.raise { code = "ENOENT", stage = "attach", message = self.text .. ": nothing that can be probed matches",
       hint = ("see what there is: lp.probes %q"):format(self.text) }
@@ -224,12 +227,22 @@ function M.resize(object, map, entries)
   object.maps[map].max_entries = entries
 end
 
--- One probe for each member, whose cookie tells which one it is.
+-- One probe for each member, whose cookie tells which one it is. What cannot be probed is left out, and that said.
 local function attach_each(self, program, is_return)
-  for i, member in ipairs(self:members()) do
+  local all, left_out = self:members(), 0
+  for i, member in ipairs(all) do
     local text = member.text
     if is_return then text = select(2, join(member)) end
-    program:attach { target = text, cookie = i, mechanism = "link", pid = self.probe_pid }
+    local ok, failure = pcall(program.attach, program, { target = text, cookie = i, mechanism = "link",
+      pid = self.probe_pid })
+    if not ok then
+      left_out = left_out + 1
+      if not err.is(failure) or failure.code ~= "EOPNOTSUPP" or left_out == #all then error(failure, 0) end
+    end
+  end
+  if left_out > 0 and not is_return then
+    io.stderr:write(("luaprobe: %s: %d of %d functions begin with an instruction that cannot be probed, and are left "
+      .. "out\n"):format(self.text, left_out, #all))
   end
 end
 

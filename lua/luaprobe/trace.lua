@@ -200,10 +200,19 @@ end
 local OPTIONS = { where = true, ret = true, stack = true, pid = true, tid = true, uid = true, comm = true,
   mechanism = true, quiet = true, keep = true }
 
-local RESERVED = { time = true, comm = true, func = true, duration = true, stack = true, cut = true }
+-- What every event has by itself. A tracepoint's own field of such a name is another thing: it gets a "_" before it.
+local RESERVED = { time = true, pid = true, tid = true, uid = true, cpu = true, comm = true, func = true,
+  duration = true, stack = true, cut = true }
+local FIRST_OF_EVERYWHERE = 8 -- enum lp_source of bpf/include/fetch.bpf.h: from LP_PID on
 
 local function parse_fields(list)
-  if type(list) == "table" then list = table.concat(list, ",") end
+  if type(list) == "table" then
+    local name = next(list)
+    if name ~= nil and #list == 0 then
+      err.misuse("lp.trace takes fields before its options: lp.trace(TARGET, nil, { %s = … })", tostring(name))
+    end
+    list = table.concat(list, ",")
+  end
   if list ~= nil and type(list) ~= "string" then
     err.misuse("lp.trace takes its fields as a string, not as a %s", type(list))
   end
@@ -234,7 +243,8 @@ local function compile_fields(plan, parsed)
     end
     names[field.name] = true
     field.index = i - 1
-    if RESERVED[field.name] then field.name = "_" .. field.name end
+    local is_same = field.name == field.text and field.fetch.source >= FIRST_OF_EVERYWHERE
+    if RESERVED[field.name] and not is_same then field.name = "_" .. field.name end
     if field.is_text or field.bytes then
       field.fetch.slot, texts = texts, texts + 1
     end
@@ -250,7 +260,7 @@ local function add_result(plan, fields)
     if field.text == "ret" then return end
   end
   local ok, field = pcall(plan.compile, plan, expression.parse "ret")
-  if not ok or #fields == FIELDS then return end
+  if not ok then return end
   field.index = #fields
   fields[#fields + 1] = field
 end
@@ -279,9 +289,13 @@ end
 --
 -- At the prompt events are shown as they come; a script calls `:watch()`, or iterates by `:each()`. Fields are written
 -- as the kernel's source writes them: an argument of the function, a field of the tracepoint, `ret`, or for user space
--- `arg0` to `arg5`; then up to four members (`file->f_path.dentry->d_name.name`), constant indices (`[0]`) among them;
--- and a format: `:str` (a text), `:ustr` (a text of user space), `:x` (hexadecimal), `:d`, `:sym` (a kernel address by
--- name), `:ip` (an IP address). `NAME = EXPRESSION` calls it NAME.
+-- `arg0` to `arg5`, or what every event has: `pid`, `tid`, `uid`, `cpu`, `comm`, `duration`. A tracepoint's own field
+-- goes before these, also in `where` and `by`: `pid` of sched_wakeup is who is woken, shown as `_pid`. Then up to four
+-- members (`file->f_path.dentry->d_name.name`), constant indices (`[0]`) among them; and a format: `:str` (a text),
+-- `:ustr` (a text of user space), `:x` (hexadecimal), `:d` (with a sign, whatever the type), `:sym` (a kernel address
+-- by name), `:ip` (an IP address). `NAME = EXPRESSION` calls it NAME.
+--
+-- Of a function of user space the kernel follows 64 calls within each other, and does not tell of deeper ones.
 -- @tparam string target "kprobe:vfs_read", "tracepoint:sched:sched_switch", "uprobe:libc:malloc", or a pattern
 -- @tparam[opt] string fields up to 8, separated by commas
 -- @tparam[opt] table opts `where`: see luaprobe.where; `ret`: joins entry and return, which adds the fields `ret` and

@@ -59,7 +59,9 @@ local function integer(text)
   local sign, digits = text:match "^(%-?)(%d+)$"
   if not digits then sign, digits = text:match "^(%-?)(0[xX]%x+)$" end
   if not digits or #digits > 20 then return nil end
-  local number = assert(loadstring("return " .. digits .. "ULL"))()
+  local literal = loadstring("return " .. digits .. "ULL")
+  if not literal then return nil end -- it has more than 64 bits
+  local number = literal()
   if sign == "-" then number = -number end
   return number, sign == "-" and number ~= 0
 end
@@ -76,6 +78,10 @@ end
 
 local function number_condition(compiled, operation, right)
   if compiled.bytes then expression.wrong(compiled.text, "addresses of 16 bytes cannot be compared") end
+  if compiled.is_text then
+    expression.wrong(compiled.text, ("it is a text, and cannot be compared with %s"):format(right),
+      ("write '%s', in quotes"):format(right))
+  end
   local number, negative = integer(right)
   if not number and right:find "^[%a_][%w_]*$" then
     number = WORDS[right] and 0ULL + WORDS[right] or enumerator(compiled, right)
@@ -87,7 +93,7 @@ local function number_condition(compiled, operation, right)
   local signed = compiled.fetch.is_signed == 1
   if negative and not signed then
     expression.wrong(compiled.text, ("%s is never negative"):format(compiled.type.name ~= "" and compiled.type.name
-      or "it"))
+      or "it"), ("take it with a sign: %s:d"):format(compiled.text))
   end
   return { left = compiled.fetch, operation = OPERATIONS[operation], right = number, is_signed = signed and 1 or 0 }
 end
@@ -104,6 +110,11 @@ local function text_condition(compiled, operation, text)
   if #wanted >= TEXT_SIZE then
     expression.wrong(compiled.text, ("a text to compare with has up to %d bytes, not %d"):format(TEXT_SIZE - 1,
       #wanted))
+  end
+  local room = compiled.type.kind == "array" and compiled.type.count or 0
+  if room > 0 and #wanted >= room then
+    expression.wrong(compiled.text, ("it has up to %d bytes, and so is never '%s'"):format(room - 1, text),
+      "a process's name is cut to 15 bytes")
   end
   return { left = compiled.fetch, operation = OPERATIONS[operation], length = #wanted, prefix = beginning and 1 or 0,
     text = wanted }
@@ -122,7 +133,11 @@ function M.compile(text, compile, formats)
   for _, part in ipairs(split(text)) do
     local left, operation, right = parse(part)
     local wanted = quoted(right)
-    left.format = wanted and (left.format or (formats or {})[left.text] or "str") or nil
+    if wanted then
+      left.format = left.format or (formats or {})[left.text] or "str"
+    elseif left.format ~= "d" then
+      left.format = nil -- numbers are compared as they are
+    end
     local compiled = compile(left)
     list[#list + 1] = wanted and text_condition(compiled, operation, wanted)
       or number_condition(compiled, operation, right)

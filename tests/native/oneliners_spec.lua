@@ -12,6 +12,8 @@ local lp = require "luaprobe"
 
 local CALLEE = "uprobe:" .. helper.build .. "/tests/callee:"
 local SYS_OPENAT = jit.arch == "x64" and 257 or 56
+local SYS_LSEEK = jit.arch == "x64" and 8 or 62
+pcall(ffi.cdef, "int getppid(void);")
 local has_cookies = C.lp_kernel_at_least(5, 15)
 
 -- Calls callee(3, 40) so many times, callee_too(0, 0) and nested(5) once.
@@ -96,6 +98,18 @@ describe("lp.count", function()
     assert.are.same({ callee = 8 }, (counted(CALLEE .. "callee*", { by = "comm" }, function() call(7) end)))
   end)
 
+  it("takes what can be probed of a library, by place where several have a name", function()
+    if not has_cookies then return pending "needs Linux 5.15" end
+    for _, pattern in ipairs { "getp*", "mem*", "str*", "pthread_*" } do
+      local count = lp.count("uprobe:libc:" .. pattern, { by = "func", pid = helper.pid })
+      if pattern == "getp*" then
+        for _ = 1, 10 do ffi.C.getppid() end
+        assert.are.same({ getppid = 10 }, counts(count))
+      end
+      count:detach()
+    end
+  end)
+
   it("counts tracepoints by their fields", function()
     local opts = { by = "filename:ustr", pid = helper.pid, where = "dfd == -77" }
     local path = "/nonexistent/luaprobe"
@@ -176,6 +190,47 @@ describe("lp.trace", function()
     assert.are.equal(6, #trace:items())
   end)
 
+  it("shows numbers with all their digits, hexadecimal ones as wide as they are", function()
+    local trace = lp.trace("tracepoint:syscalls:sys_enter_openat",
+      "dfd:x, signed = flags:d, whole = mode, filename:x, dfd2 = dfd:d", { pid = helper.pid })
+    ffi.C.syscall(SYS_OPENAT, ffi.cast("int", -100), ffi.cast("const char *", 1e14 + 1), ffi.cast("int", -2),
+      ffi.cast("int", 0))
+    local text = printed(function() trace:print() end)
+    trace:detach()
+    assert.is_truthy(text:find("dfd=0xffffff9c signed=-2 whole=0 filename=0x5af3107a4001 dfd2=-100\n", 1, true), text)
+  end)
+
+  it("takes conditions with a sign on what has none", function()
+    local count = lp.count("tracepoint:syscalls:sys_enter_lseek", { by = "offset:d", where = "offset:d < 0",
+      pid = helper.pid })
+    for i = -3, 3 do ffi.C.syscall(SYS_LSEEK, ffi.cast("int", -1), ffi.cast("long", i), ffi.cast("int", 0)) end
+    assert.are.same({ [-1] = 1, [-2] = 1, [-3] = 1 }, counts(count))
+    count:detach()
+  end)
+
+  it("has eight fields, and the result besides", function()
+    local trace = lp.trace(CALLEE .. "callee", "arg0,arg1,arg2,arg3,arg4,arg5,uid,cpu", { ret = true })
+    call(1)
+    assert.are.equal(43, trace:items()[1].ret)
+    trace:detach()
+  end)
+
+  it("keeps a tracepoint's own pid apart from who it is", function()
+    local trace = lp.trace("tracepoint:sched:sched_process_exit", "pid, who = pid, uid", { comm = "true" })
+    os.execute "true; /bin/true"
+    local event = trace:items()[1]
+    assert.are.equal(event.pid, event._pid)
+    assert.are.equal(event._pid, event.who)
+    assert.are.equal(0, event.uid)
+    assert.is_nil(event._uid)
+    trace:detach()
+  end)
+
+  it("refuses options where the fields stand", function()
+    assert.is_truthy(helper.refusal(lp.trace, CALLEE .. "callee", { where = "arg0 == 3" }):find("before its options", 1,
+      true))
+  end)
+
   it("takes conditions on the result", function()
     local trace = lp.trace(CALLEE .. "nested", "arg0", { ret = true, where = "ret >= 6 and arg0 ~= 5" })
     call(1)
@@ -242,6 +297,11 @@ describe("lp.latency", function()
     assert.is_truthy(printed(function() latency:print() end):find "5: 1 calls, [%d.]+ ns on average\n")
     latency:detach()
 
+    local sleeps = lp.latency("tracepoint:syscalls:sys_enter_clock_nanosleep", { unit = "s", comm = "sleep" })
+    os.execute "sleep 0.6"
+    assert.is_true(sleeps:items()[1].average >= 0.6, "averages are of whole units only")
+    sleeps:detach()
+
     local threads = lp.latency("tracepoint:syscalls:sys_enter_openat", { by = "comm", comm = "opener" })
     helper.run("echo | " .. helper.opener .. " /nonexistent 4 500")
     local total = 0
@@ -286,6 +346,16 @@ describe("on kernel functions", function()
       { event.dfd, event.filename, event.flags, event.ret, event.func })
     assert.is_truthy(event.stack[1]:find "^do_sys_openat2")
     trace:detach()
+  end)
+
+  it("variables of the kernel have their names", function()
+    local trace = lp.trace("kprobe:vfs_read", "op = file->f_op:sym, at = file->f_op:x", { pid = helper.pid })
+    helper.read "/proc/self/stat"
+    local event = trace:items()[1]
+    trace:detach()
+    local address = bit.tohex(ffi.cast("uint64_t", event.at), 16)
+    assert.is_truthy(helper.read("/proc/kallsyms"):find(("\n%s [dDrRbB] %s[\n\t]"):format(address, event.op)),
+      ("%s %s"):format(address, event.op))
   end)
 
   it("latency by function of a pattern agrees with counting", function()
