@@ -54,13 +54,7 @@ static __always_inline int hit(void *ctx, __u64 *sources, struct frame *frame, c
 SEC("kprobe")
 int on_entry(lp_regs *ctx)
 {
-    __u64 sources[LP_SOURCES] = {};
-    struct frame frame = {};
-    char comm[LP_COMM_SIZE] = {};
-
-    bpf_get_current_comm(comm, sizeof(comm));
-    lp_at_entry(ctx, sources, &frame);
-    return hit(ctx, sources, &frame, comm);
+    return lp_entry(ctx, hit);
 }
 
 SEC("kprobe")
@@ -89,29 +83,21 @@ static __always_inline _Bool recall(__u64 *sources, struct frame *frame)
     return 1;
 }
 
+static __always_inline int hit_of_known(void *ctx, __u64 *sources, struct frame *frame, const char *comm)
+{
+    return recall_function && !recall(sources, frame) ? 0 : hit(ctx, sources, frame, comm);
+}
+
 SEC("kretprobe")
 int on_return(lp_regs *ctx)
 {
-    __u64 sources[LP_SOURCES] = {};
-    struct frame frame = {};
-    char comm[LP_COMM_SIZE] = {};
-
-    bpf_get_current_comm(comm, sizeof(comm));
-    lp_at_return(ctx, sources, &frame);
-    if (recall_function && !recall(sources, &frame))
-        return 0;
-    return hit(ctx, sources, &frame, comm);
+    return lp_return(ctx, hit_of_known);
 }
 
 SEC("tracepoint")
 int on_tracepoint(void *ctx)
 {
-    __u64 sources[LP_SOURCES] = {[LP_CONTEXT] = (__u64)ctx};
-    struct frame frame = {};
-    char comm[LP_COMM_SIZE] = {};
-
-    bpf_get_current_comm(comm, sizeof(comm));
-    return hit(ctx, sources, &frame, comm);
+    return lp_tracepoint(ctx, hit);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

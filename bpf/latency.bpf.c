@@ -125,47 +125,25 @@ static __always_inline int leave(void *ctx, __u64 *sources, struct frame *frame,
 SEC("kprobe")
 int on_entry(lp_regs *ctx)
 {
-    __u64 sources[LP_SOURCES] = {};
-    struct frame frame = {};
-    char comm[LP_COMM_SIZE] = {};
-
-    bpf_get_current_comm(comm, sizeof(comm));
-    lp_at_entry(ctx, sources, &frame);
-    return enter(ctx, sources, &frame, comm);
+    return lp_entry(ctx, enter);
 }
 
 SEC("kretprobe")
 int on_return(lp_regs *ctx)
 {
-    __u64 sources[LP_SOURCES] = {};
-    struct frame frame = {};
-    char comm[LP_COMM_SIZE] = {};
-
-    bpf_get_current_comm(comm, sizeof(comm));
-    lp_at_return(ctx, sources, &frame);
-    return leave(ctx, sources, &frame, comm);
+    return lp_return(ctx, leave);
 }
 
 SEC("tracepoint")
 int on_tracepoint(void *ctx)
 {
-    __u64 sources[LP_SOURCES] = {[LP_CONTEXT] = (__u64)ctx};
-    struct frame frame = {};
-    char comm[LP_COMM_SIZE] = {};
-
-    bpf_get_current_comm(comm, sizeof(comm));
-    return enter(ctx, sources, &frame, comm);
+    return lp_tracepoint(ctx, enter);
 }
 
 SEC("tracepoint")
 int on_tracepoint_return(void *ctx)
 {
-    __u64 sources[LP_SOURCES] = {[LP_CONTEXT] = (__u64)ctx};
-    struct frame frame = {};
-    char comm[LP_COMM_SIZE] = {};
-
-    bpf_get_current_comm(comm, sizeof(comm));
-    return leave(ctx, sources, &frame, comm);
+    return lp_tracepoint(ctx, leave);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -44,4 +44,39 @@ static __always_inline void lp_key(void *ctx, const __u64 *sources, struct key *
     }
 }
 
+/* What a program does with who calls and what with. */
+typedef int lp_handler(void *ctx, __u64 *sources, struct frame *frame, const char *comm);
+
+static __always_inline int lp_entry(lp_regs *ctx, lp_handler *handle)
+{
+    __u64 sources[LP_SOURCES] = {};
+    struct frame frame = {};
+    char comm[LP_COMM_SIZE] = {};
+
+    bpf_get_current_comm(comm, sizeof(comm));
+    lp_at_entry(ctx, sources, &frame);
+    return handle(ctx, sources, &frame, comm);
+}
+
+static __always_inline int lp_return(lp_regs *ctx, lp_handler *handle)
+{
+    __u64 sources[LP_SOURCES] = {};
+    struct frame frame = {};
+    char comm[LP_COMM_SIZE] = {};
+
+    bpf_get_current_comm(comm, sizeof(comm));
+    lp_at_return(ctx, sources, &frame);
+    return handle(ctx, sources, &frame, comm);
+}
+
+static __always_inline int lp_tracepoint(void *ctx, lp_handler *handle)
+{
+    __u64 sources[LP_SOURCES] = {[LP_CONTEXT] = (__u64)ctx};
+    struct frame frame = {};
+    char comm[LP_COMM_SIZE] = {};
+
+    bpf_get_current_comm(comm, sizeof(comm));
+    return handle(ctx, sources, &frame, comm);
+}
+
 #endif

@@ -2,7 +2,7 @@
 -- @module luaprobe.count
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
-local entries = require "luaprobe.raw_entries"
+local grouped = require "luaprobe.grouped"
 local keys = require "luaprobe.key"
 local live = require "luaprobe.live"
 local plans = require "luaprobe.plan"
@@ -20,42 +20,23 @@ local function sum_of(value, cpus, stride)
   return sum
 end
 
-local function by_count(a, b)
-  if a.count ~= b.count then return a.count > b.count end
-  return tostring(a.key) < tostring(b.key)
-end
-
--- Different keys of the kernel's can be one for people: a function at several addresses.
-local function read(self)
-  local items, known = {}, {}
-  entries.each(self.object, "counts", function(key, value, cpus, stride)
-    local shown, count = self.key.value(key, self.object), sum_of(value, cpus, stride)
-    local identity = self.key.identity(shown)
-    local item = known[identity]
-    if item then
-      item.count = item.count + count
-    else
-      item = { key = shown, count = count }
-      items[#items + 1], known[identity] = item, item
-    end
+function Count:read()
+  return grouped.read(self, "counts", function(item, value, cpus, stride)
+    item.count = item.count + sum_of(value, cpus, stride)
   end)
-  table.sort(items, by_count)
-  return items
 end
 
 --- What was counted so far.
 -- @treturn {{key=,count=},…} the most frequent first; `key` is what `by` says: a name, a number, for stacks a list of
 --   functions, the innermost first
 function Count:items()
-  return self.object.handle and read(self) or self.final or {}
+  return grouped.items(self)
 end
 
 --- All hits that were counted.
 -- @treturn number
 function Count:total()
-  local total = 0
-  for _, item in ipairs(self:items()) do total = total + item.count end
-  return total
+  return grouped.total(self)
 end
 
 --- Hits that found no room for their key, or that the kernel left out.
@@ -112,11 +93,7 @@ end
 
 --- Detaches; what was counted stays.
 function Count:detach()
-  if not self.object.handle then return end
-  self.object:detach()
-  self.final, self.final_lost = read(self), self:lost()
-  self.object:close()
-  live.forget(self)
+  grouped.detach(self)
 end
 Count.close = Count.detach
 

@@ -1,8 +1,8 @@
 --- lp.latency: how long calls take, as histograms by what.
 -- @module luaprobe.latency
 local ffi = require "ffi"
-local entries = require "luaprobe.raw_entries"
 local err = require "luaprobe.error"
+local grouped = require "luaprobe.grouped"
 local hist = require "luaprobe.hist"
 local keys = require "luaprobe.key"
 local live = require "luaprobe.live"
@@ -18,9 +18,10 @@ local UNITS = { ns = 1, us = 1e3, ms = 1e6, s = 1e9 }
 local word_pointer = ffi.typeof "const uint64_t *"
 
 local function add_histogram(item, value, cpus, stride)
+  item.total, item.counts = item.total or 0, item.counts or {}
   for cpu = 0, cpus - 1 do
     local words = ffi.cast(word_pointer, value + cpu * stride)
-    item.total = item.total + tonumber(words[0])
+    item.total = item.total + tonumber(words[0]) -- nanoseconds, so far
     for slot = 0, SLOTS - 1 do
       local count = tonumber(words[slot + 1])
       if count > 0 then
@@ -42,29 +43,13 @@ local function slots_of(counts)
   return slots
 end
 
-local function by_count(a, b)
-  if a.count ~= b.count then return a.count > b.count end
-  return tostring(a.key) < tostring(b.key)
-end
-
-local function read(self)
-  local items, known = {}, {}
-  entries.each(self.object, "histograms", function(key, value, cpus, stride)
-    local shown = self.key.value(key, self.object)
-    local identity = self.key.identity(shown)
-    local item = known[identity]
-    if not item then
-      item = { key = shown, count = 0, total = 0, counts = {} }
-      items[#items + 1], known[identity] = item, item
-    end
-    add_histogram(item, value, cpus, stride)
-  end)
+function Latency:read()
+  local items = grouped.read(self, "histograms", add_histogram)
   for _, item in ipairs(items) do
     item.slots, item.counts = slots_of(item.counts), nil
     item.total = item.total / UNITS[self.unit]
     item.average = item.count > 0 and item.total / item.count or 0
   end
-  table.sort(items, by_count)
   return items
 end
 
@@ -72,15 +57,13 @@ end
 -- @treturn {{key=,count=,total=,average=,slots=},…} the most frequent key first; `total` and `average` in the unit;
 --   `slots` as lp.hist takes them: `{from=, to=, count=}` each
 function Latency:items()
-  return self.object.handle and read(self) or self.final or {}
+  return grouped.items(self)
 end
 
 --- Calls that were measured.
 -- @treturn number
 function Latency:total()
-  local total = 0
-  for _, item in ipairs(self:items()) do total = total + item.count end
-  return total
+  return grouped.total(self)
 end
 
 --- Calls that could not be followed: no room for their start, or for their key, or the kernel left them out.
@@ -118,11 +101,7 @@ end
 
 --- Detaches; the histograms stay.
 function Latency:detach()
-  if not self.object.handle then return end
-  self.object:detach()
-  self.final, self.final_lost = read(self), self:lost()
-  self.object:close()
-  live.forget(self)
+  grouped.detach(self)
 end
 Latency.close = Latency.detach
 
