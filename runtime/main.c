@@ -154,6 +154,8 @@ int main(int argc, char **argv)
     }
     state = lua;
     luaL_openlibs(lua);
+    /* A tool that runs for days shall not double in memory before it cleans up; its heap is small, and so is the work. */
+    (void)lua_gc(lua, LUA_GCSETPAUSE, 150);
     add_loader(lua);
     if (push_host(lua, argc, argv) == 0 && lua_pcall(lua, 1, 1, 0) == 0 && lua_isnumber(lua, -1))
         status = (int)lua_tointeger(lua, -1);
