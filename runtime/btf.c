@@ -203,7 +203,7 @@ static uint32_t kind_looked_up(const struct btf_type *type)
         return 0;
     if (btf_is_any_enum(type))
         return BTF_KIND_ENUM;
-    if (btf_is_composite(type) || btf_is_typedef(type) || btf_is_func(type) || btf_is_int(type) ||
+    if (btf_is_composite(type) || btf_is_typedef(type) || btf_is_func(type) || btf_is_int(type) || btf_is_float(type) ||
         btf_is_datasec(type) || btf_is_var(type))
         return btf_kind(type);
     return 0;

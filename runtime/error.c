@@ -23,7 +23,7 @@ enum { CAP_BIT_SYS_ADMIN = 21, CAP_BIT_PERFMON = 38, CAP_BIT_BPF = 39 };
 /* What libbpf writes before a verifier's log. */
 #define LOG_BEGIN "-- BEGIN PROG LOAD LOG --"
 
-static char message_text[2048];
+static char message_text[16384]; /* long paths and what is behind them; luaprobe.error shortens the paths */
 static char hint_text[1024];
 static struct lp_error last = {.name = "", .stage = "", .message = message_text};
 

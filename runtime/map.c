@@ -119,14 +119,23 @@ static int refuse_path(const char *path)
     return -EINVAL;
 }
 
+static bool is_directory(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 int lp_map_open_pinned(const char *path)
 {
     int fd = bpf_obj_get(path);
 
     if (fd >= 0)
         return fd;
-    if (fd != -ENOENT && fd != -EACCES && !lp_path_is_bpffs(path))
+    if (fd != -ENOENT && !lp_path_is_bpffs(path))
         return refuse_path(path);
+    if (fd == -EACCES && is_directory(path))
+        return lp_error_set(EISDIR, "map", "%s: a directory, not a pin", path);
     lp_error_set(-fd, "map", "%s: %s", path, fd == -ENOENT ? "nothing is pinned there" : strerror(-fd));
     if (fd == -EPERM || fd == -EACCES)
         lp_error_hint_permission();
@@ -216,9 +225,18 @@ int lp_map_pin(int fd, const char *path)
     return error ? explain_pin(error, path) : 0;
 }
 
+/* The directory counts, not what a symbolic link in it leads to: what is removed is the link. */
 int lp_map_unpin(const char *path)
 {
-    if (access(path, F_OK) == 0 && !lp_path_is_bpffs(path))
+    char directory[4096];
+    int written = snprintf(directory, sizeof(directory), "%s", path);
+    char *slash = strrchr(directory, '/');
+
+    if (written <= 0 || (size_t)written >= sizeof(directory))
+        return lp_error_set(ENAMETOOLONG, "map", "%s: %s", path, strerror(ENAMETOOLONG));
+    if (slash)
+        slash[slash == directory ? 1 : 0] = '\0';
+    if (!lp_path_is_bpffs(slash ? directory : "."))
         return refuse_path(path);
     return unlink(path) == 0 ? 0 : lp_error_set(errno, "map", "%s: %s", path, strerror(errno));
 }

@@ -3,7 +3,7 @@
 -- | type | read as | written from |
 -- | --- | --- | --- |
 -- | integers, bool, enum, float, pointer | number (64-bit cdata beyond 2^53), boolean | the same, enumerator's name |
--- | `char[N]` | string up to its NUL | string |
+-- | `char[N]` | string up to its NUL | string, or such an array of a struct |
 -- | struct, union, array | FFI struct or array: a view while a walk lasts, a copy otherwise | table, or such a struct |
 -- | none known, 1, 2, 4 or 8 bytes | unsigned integer | number |
 -- | none known, other sizes | string of exactly these bytes | the same |

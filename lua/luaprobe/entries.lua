@@ -69,7 +69,8 @@ local function not_updated(self, key, code)
   failed(self)
 end
 
---- Writes an entry, a new one or in place of what is there.
+--- Writes an entry, a new one or in place of what is there: what a table does not name becomes zeros. To change a part
+-- of it, get it, set the members and give it back.
 function Entries:set(key, new)
   local code = update(self, key, new, ANY)
   if code ~= 0 then not_updated(self, key, code) end

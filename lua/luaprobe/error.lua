@@ -31,11 +31,21 @@ local function caller()
   end
 end
 
+-- Nobody reads a path of a thousand letters to its end; both ends tell which it is.
+local LONGEST, END = 300, 120
+
+local function cut(text)
+  return (text:gsub("%S+", function(word)
+    return #word > LONGEST and word:sub(1, END) .. "…" .. word:sub(-END) or nil
+  end))
+end
+
 --- Raises a structured error.
 -- @tparam table fields `{code = "ENOENT", stage = "attach", message = "…", hint = "…"}`; hint and code may be missing;
 --   `where = false` when the message says the place itself
 function M.raise(fields)
   if fields.where == nil then fields.where = caller() end
+  fields.message = cut(fields.message)
   error(setmetatable(fields, Error), 0)
 end
 
@@ -64,7 +74,7 @@ end
 -- @tparam string format as string.format's
 function M.misuse(format, ...)
   local where = caller()
-  error((where and where .. ": " or "") .. format:format(...), 0)
+  error((where and where .. ": " or "") .. cut(format:format(...)), 0)
 end
 
 --- Whether a value is a text that C can take for a path: without a NUL, and no longer than the kernel's PATH_MAX.

@@ -47,7 +47,8 @@ local function modules()
   return of_modules
 end
 
---- Finds a type of the kernel or of a loaded module: "struct task_struct", "enum pid_type", "pid_t", "func vfs_read".
+--- Finds a type of the kernel or of a loaded module: "struct task_struct", "enum pid_type", "pid_t", "int",
+-- "long unsigned int" (as its compiler spells it), "func vfs_read".
 -- @treturn table|nil its description, see luaprobe.types.get; its `types` has what members refer to
 -- @raise error of stage "types"
 function M.find(name)

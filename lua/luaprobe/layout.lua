@@ -110,8 +110,13 @@ local function fields_beyond_ffi(types, type)
   return found
 end
 
+-- What people call a tag's type.
+local function named(tag)
+  return (tag:gsub("_%d+$", ""))
+end
+
 local function no_member(tag, name)
-  err.misuse("%s has no member '%s'", (tag:gsub("_%d+$", "")), tostring(name))
+  err.misuse("%s has no member '%s'", named(tag), tostring(name))
 end
 
 local function accessors(tag, fields)
@@ -131,7 +136,10 @@ local function accessors(tag, fields)
   end
   local function newindex(self, name, number)
     local field = fields[name] or no_member(tag, name)
-    if field.pointer then err.misuse("%s of %s is an array: assign its elements", name, tag) end
+    if field.pointer then err.misuse("%s of %s is an array: assign its elements", name, named(tag)) end
+    if not field.bool and (type(number) == "string" or not tonumber(number)) then
+      err.misuse("%s of %s is a number, not a %s", name, named(tag), type(number))
+    end
     bitfield.write(ffi.cast(byte_pointer, self), field, field.bool and (number and number ~= 0 and 1 or 0) or number)
   end
   return index, newindex

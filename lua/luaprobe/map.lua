@@ -288,7 +288,10 @@ end
 -- @raise error of stage "map"
 function M.open(path)
   if not err.is_path(path) then err.misuse("a pinned map is opened by its path, not by a %s", type(path)) end
-  return M.adopt(err.check(C.lp_map_open_pinned(path)))
+  local ok, result = pcall(M.adopt, err.check(C.lp_map_open_pinned(path)))
+  if ok then return result end
+  if err.is(result) then result.message = ("%s: %s"):format(path, result.message) end
+  error(result, 0)
 end
 
 --- Takes a pin away. Whoever has the map open keeps it.

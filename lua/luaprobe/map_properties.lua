@@ -75,7 +75,7 @@ end
 
 local function change(map, name, value)
   local how = CHANGES[name]
-  if name == "value_size" and map.datasec then
+  if map.datasec and (name == "value_size" or name == "max_entries") then
     err.misuse("map %s: its size is that of its variables", map.name)
   end
   local to = ffi.new "struct lp_map_change"
@@ -86,11 +86,30 @@ local function change(map, name, value)
   map:change(to)
 end
 
+local PARTS = { "_0", "_1", "" }
+
+-- Pins the halves of LP_COUNTS beside it, or none of the three: an object that found only the whole at its pin would
+-- read halves of its own.
+local function pin_counts(map, value)
+  local place = path(map, "pin", value)
+  local done = {}
+  for i, suffix in ipairs(PARTS) do
+    local part = map.object.maps[map.name .. suffix]
+    local ok, failure = pcall(change, part, "pin", place ~= "" and place .. suffix)
+    if not ok then
+      for _, before in ipairs(done) do change(before, "pin", false) end
+      error(failure, 0)
+    end
+    done[i] = part
+  end
+end
+
 --- Sets a property.
 -- @raise a misuse when the map has no such property, or is loaded already
 function M.write(map, name, value)
   if NOTES[name] then return rawset(map, name, value) end
-  if CHANGES[name] and map.kind == "counts" and name ~= "pin" then
+  if CHANGES[name] and map.kind == "counts" then
+    if name == "pin" then return pin_counts(map, value) end
     for _, half in ipairs(halves(map)) do half[name] = value end
     return
   end

@@ -13,11 +13,17 @@ local function is_whole(number)
   return type(number) == "cdata" or number % 1 == 0
 end
 
+-- An integer is only a Lua number below 2^53, so what is beyond was a double and stays one.
+local function is_double(number)
+  return type(number) == "number" and math.abs(number) >= 2 ^ 53
+end
+
 -- Adds in 64 bits, with a sign where there is one, where whole numbers are beyond a double's.
 local function add(sum, number)
   if type(number) == "boolean" then number = number and 1 or 0 end
   local is_small = type(sum) == "number" and type(number) == "number" and math.abs(sum + number) < 2 ^ 53
-  if is_small or not is_whole(sum) or not is_whole(number) then return tonumber(sum) + tonumber(number) end
+  local in_double = is_small or is_double(sum) or is_double(number) or not is_whole(sum) or not is_whole(number)
+  if in_double then return tonumber(sum) + tonumber(number) end
   local is_signed = ffi.istype("int64_t", sum) or ffi.istype("int64_t", number) or sum < 0 or number < 0
   local type_name = is_signed and "int64_t" or "uint64_t"
   return ffi.cast(type_name, sum) + ffi.cast(type_name, number)

@@ -1,7 +1,7 @@
 --- Pins: maps in a BPF file system, where other processes find them and where they outlive this one.
 --
 -- A map whose `pin` is set before load is the one that is pinned there already, if it is of the same shape; otherwise
--- it is made and pinned.
+-- it is made and pinned. Those of LP_COUNTS are three: the map's, and its halves' with _0 and _1 behind.
 -- @module luaprobe.pins
 local C = require "luaprobe.cdef"
 local access = require "luaprobe.access"

@@ -2,6 +2,7 @@
 -- @module luaprobe.pretty
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
+local err = require "luaprobe.error"
 local layout = require "luaprobe.layout"
 local text = require "luaprobe.text"
 local value = require "luaprobe.value"
@@ -14,6 +15,11 @@ local DEPTH = 6     -- levels below the value itself
 local ELEMENTS = 64 -- of an array or a table
 local WIDTH = 100   -- columns; what fits stays on one line
 local byte_pointer = ffi.typeof "uint8_t *"
+
+-- Whether it is an FFI type and not a value of one. Types have a number, as no struct has.
+local function is_ctype(cdata)
+  return tonumber(cdata) ~= nil and tostring(cdata):find "^ctype<" ~= nil
+end
 
 -- What is being written: settings, and the tables that the current one is inside of.
 local Writer = {}
@@ -72,7 +78,7 @@ local function elements(writer, types, address, type)
     parts[#parts + 1] = described(writer, types, address + i * size, type.of)
   end
   if type.count > ELEMENTS then parts[#parts + 1] = ("… %d more"):format(type.count - ELEMENTS) end
-  return writer:block("", parts)
+  return parts
 end
 
 local function bits(types, address, type, member)
@@ -81,11 +87,12 @@ local function bits(types, address, type, member)
   return of.kind == "enum" and enumerator(of, number) or digits(number)
 end
 
-local function add_members(writer, types, address, type, parts)
+local function members(writer, types, address, type, parts)
+  parts = parts or {}
   for _, member in ipairs(type.members) do
     local of = types:get(member.type_id)
     if member.name == "" and of.members then
-      add_members(writer, types, address + member.offset, of, parts)
+      members(writer, types, address + member.offset, of, parts)
     elseif member.bit_size then
       parts[#parts + 1] = ("%s = %s"):format(member.name, bits(types, address, type, member))
     else
@@ -93,23 +100,17 @@ local function add_members(writer, types, address, type, parts)
         described(writer, types, address + member.offset, member.type_id))
     end
   end
+  return parts
 end
 
 -- The value of a BTF type at an address.
 function described(writer, types, address, id)
   local type = types:get(id)
   if type.kind == "array" and not value.is_char_array(types, type) then
-    return writer:too_deep "" or writer:inside(elements, types, address, type)
+    return writer:too_deep "" or writer:block("", writer:inside(elements, types, address, type))
   elseif type.members then
     local head = writer.level == 0 and type.name ~= "" and ("%s %s "):format(type.kind, type.name) or ""
-    return writer:too_deep(head) or writer:inside(function(inner)
-      local parts = {}
-      add_members(inner, types, address, type, parts)
-      inner.level = inner.level - 1
-      local block = inner:block(head, parts)
-      inner.level = inner.level + 1
-      return block
-    end)
+    return writer:too_deep(head) or writer:block(head, writer:inside(members, types, address, type))
   end
   return scalar(types, address, type)
 end
@@ -125,7 +126,8 @@ end
 
 local function key_text(key)
   if type_of(key) == "string" and key:find "^[%a_][%w_]*$" then return key .. " = " end
-  return ("[%s] = "):format(type_of(key) == "string" and quoted(key) or tostring(key))
+  return ("[%s] = "):format(type_of(key) == "string" and quoted(key) or type_of(key) == "number" and digits(key)
+    or tostring(key))
 end
 
 local function entries(writer, list)
@@ -160,6 +162,8 @@ local function from_table(writer, list)
 end
 
 local function from_cdata(writer, cdata)
+  if cdata == nil then return "NULL" end -- tostring of a struct's pointer would come here again
+  if is_ctype(cdata) then return tostring(cdata) end
   local type, address = M.describe(cdata)
   if type then return described(writer, type.types, address, type.id) end
   if ffi.istype("uint64_t", cdata) or ffi.istype("int64_t", cdata) then return digits(cdata) end
@@ -205,12 +209,28 @@ function M.elements(cdata, most)
   return list
 end
 
+local OPTIONS = { depth = true }
+
+local function depth_of(opts)
+  if opts == nil then return DEPTH end
+  if type_of(opts) ~= "table" then err.misuse("lp.pretty takes a table of options, not a %s", type_of(opts)) end
+  for name in pairs(opts) do
+    if not OPTIONS[name] then err.misuse("lp.pretty has no option '%s'; it has depth", tostring(name)) end
+  end
+  local depth = opts.depth
+  if depth == nil then return DEPTH end
+  if type_of(depth) ~= "number" or depth ~= depth or depth < 0 then
+    err.misuse("lp.pretty: depth is a number from 0 on, not %s", tostring(depth))
+  end
+  return depth
+end
+
 --- Any value as text.
 -- @param any a struct out of an event or a map, a table, whatever Lua has
 -- @tparam[opt] table opts `depth`: how many levels below the value itself are shown (6)
 -- @treturn string
 function M.text(any, opts)
-  return write(setmetatable({ level = 0, depth = opts and opts.depth or DEPTH, seen = {} }, Writer), any)
+  return write(setmetatable({ level = 0, depth = depth_of(opts), seen = {} }, Writer), any)
 end
 
 --- Prints any value. Objects, programs and maps are described.
@@ -221,22 +241,33 @@ function M.print(any, opts)
   io.stdout:write(describe and any:describe() or M.text(any, opts), "\n")
 end
 
+local to_table
+
+-- Tables that are in themselves, or in several places, are so in the copy too.
+local function copy_of(list, copies)
+  if copies[list] then return copies[list] end
+  local copy = {}
+  copies[list] = copy
+  for key, each in pairs(list) do copy[key] = to_table(each, copies) end
+  return copy
+end
+
+function to_table(any, copies)
+  if type_of(any) == "table" then return copy_of(any, copies) end
+  if type_of(any) ~= "cdata" or any == nil or is_ctype(any) then return any end
+  local type, address = M.describe(any)
+  if type then return value.read(type.types, address, type.id) end
+  local list = M.elements(any)
+  if type_of(list) == "table" then return copy_of(list, copies) end
+  return list or value.integer(any)
+end
+
 --- A struct or an array as a Lua table: members by name, anonymous ones in line; numbers and strings as luaprobe.value
 -- reads them. Tables are copied, with all that is in them.
 -- @param any
 -- @return a table, or what was given where there is nothing to take apart
 function M.totable(any)
-  if type_of(any) == "table" then
-    local copy = {}
-    for key, each in pairs(any) do copy[key] = M.totable(each) end
-    return copy
-  end
-  if type_of(any) ~= "cdata" then return any end
-  local type, address = M.describe(any)
-  if type then return value.read(type.types, address, type.id) end
-  local list = M.elements(any)
-  if type_of(list) == "table" then return M.totable(list) end
-  return list or value.integer(any)
+  return to_table(any, {})
 end
 
 return M

@@ -32,14 +32,14 @@ end
 
 --- Text that is safe to print: control characters and backslashes escaped, so that no name breaks a line or drives
 -- a terminal.
--- @param value a string; a number; a boolean; nil, which is "-"; a `char` array out of an event, which ends at its NUL;
---   a 64-bit integer
+-- @param value a string; a number; a boolean; nil or a NULL pointer, which is "-"; a `char` array out of an event,
+--   which ends at its NUL; a 64-bit integer
 -- @treturn string|number
 function M.of(value)
   local kind = type(value)
   if kind == "number" then return value end
   if kind == "string" then return escape(value, #value) end
-  if kind == "nil" then return "-" end
+  if value == nil then return "-" end -- a NULL pointer too
   if kind ~= "cdata" then return tostring(value) end
   if ffi.istype(uint64, value) or ffi.istype(int64, value) then return integer(value) end
   local size = ffi.sizeof(value)

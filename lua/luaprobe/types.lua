@@ -15,8 +15,10 @@ local KINDS = {
   [0] = "void", [1] = "int", [2] = "ptr", [3] = "array", [4] = "struct", [5] = "union", [6] = "enum", [7] = "fwd",
   [12] = "func", [13] = "func_proto", [14] = "var", [15] = "datasec", [16] = "float", [17] = "decl_tag", [19] = "enum",
 }
--- Those that can be asked for by name: "struct event".
+-- Those that can be asked for by name: "struct event"; and those whose names have no such word: typedefs, integers and
+-- floats, spelled as the compiler spells them.
 local NUMBERS = { struct = 4, union = 5, enum = 6, typedef = 8, func = 12, datasec = 15 }
+local PLAIN = { 8, 1, 16 }
 local VARIABLE = 14
 local INT_SIGNED, INT_BOOL = 1, 4 -- BTF_INT_*
 
@@ -110,14 +112,21 @@ function Types:get(id)
   return setmetatable(type, Type)
 end
 
---- Finds a type by its C name: "struct event", "enum state", or a typedef's name.
+local function find_id(self, numbers, name)
+  for _, number in ipairs(numbers) do
+    local id = C.lp_btf_find(self.btf, number, name)
+    if id ~= 0 then return id end
+  end
+end
+
+--- Finds a type by its C name: "struct event", "enum state", a typedef's name, "int", "long unsigned int".
 -- @treturn table|nil its description
 function Types:find(name)
+  if self.empty then return nil end
   local kind, tag = name:match "^(%a+)%s+([%w_.]+)$"
-  if not kind then kind, tag = "typedef", name end
-  local number = not self.empty and NUMBERS[kind]
-  local id = number and C.lp_btf_find(self.btf, number, tag) or 0
-  return id ~= 0 and self:get(id) or nil
+  local number = NUMBERS[kind]
+  local id = find_id(self, number and { number } or PLAIN, number and tag or name)
+  return id and self:get(id) or nil
 end
 
 --- Whether there is a global variable of that name.

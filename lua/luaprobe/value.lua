@@ -5,8 +5,8 @@
 -- | integers | number, or 64-bit cdata where a double does not hold it exactly | integral number in range, cdata |
 -- | `bool` | boolean | boolean |
 -- | enum | number | number, or an enumerator's name |
--- | `char[N]` | string up to its NUL | string of up to N - 1 bytes |
--- | struct, array | table | table; what it does not name stays as it is |
+-- | `char[N]` | string up to its NUL | string of up to N - 1 bytes, or such an array |
+-- | struct, array | table | table; what it does not name stays as it is; or the same struct or array |
 -- | pointer, float | number | number |
 -- @module luaprobe.value
 local ffi = require "ffi"
@@ -66,6 +66,14 @@ function M.range(type)
   return 0, 2 ^ bits - 1
 end
 
+-- The same as text, with all digits: the greatest ones of more than 53 bits are no doubles.
+local function range_text(type)
+  local bits = type.size * 8
+  if not type.signed then return "0 to " .. M.digits(2ULL ^ bits - 1) end
+  local half = 2ULL ^ (bits - 1)
+  return ("-%s to %s"):format(M.digits(half), M.digits(half - 1))
+end
+
 -- A 64-bit integer in a type of `size` bytes, or of a bit-field's fraction of one.
 local function check_wide(type, value, path)
   local bits = type.size * 8
@@ -100,7 +108,7 @@ local function check_integer(type, value, path)
   local least, most = M.range(type)
   if value ~= math.floor(value) then misfit(path, "%s is not a whole number", value) end
   if value < least or value > most then
-    misfit(path, "%.0f does not fit: it takes %.0f to %.0f", value, least, most)
+    misfit(path, "%.0f does not fit: it takes %s", value, range_text(type))
   elseif math.abs(value) > EXACT then
     misfit(path, "%.0f may not be what was written, since numbers beyond 2^53 have gaps: write it as %s", value,
       type.signed and "-123LL or 123LL" or "123ULL")
@@ -125,7 +133,8 @@ end
 
 local has_to_end = true -- strings in a NUL; those of a map's keys may fill their array, as the kernel's do
 
-local function write_string(address, type, value, path)
+local function write_string(types, address, type, value, path)
+  if copied(types, address, type, value, path) then return end
   if type_of(value) ~= "string" then misfit(path, "is a %s, not a string", type_of(value)) end
   local room = has_to_end and type.count - 1 or type.count
   if #value > room then
@@ -185,7 +194,7 @@ end
 function write(types, address, id, value, path)
   local type = types:get(id)
   local kind = type.kind
-  if M.is_char_array(types, type) then return write_string(address, type, value, path) end
+  if M.is_char_array(types, type) then return write_string(types, address, type, value, path) end
   if kind == "array" then return write_array(types, address, type, value, path) end
   if kind == "struct" or kind == "union" then return write_members(types, address, type, value, path) end
   if kind == "ptr" then

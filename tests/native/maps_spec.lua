@@ -96,6 +96,7 @@ describe("maps", function()
     contains(refusal(structs.set, structs, { pid = 1.5 }, {}), "map structs: key.pid", "whole number")
     contains(refusal(structs.set, structs, { pid = 1, com = "x" }, {}), "key.com", "no such member")
     contains(refusal(structs.set, structs, { pid = 1, comm = ("x"):rep(17) }, {}), "key.comm", "holds 16")
+    contains(refusal(structs.set, structs, { pid = 1 }, { name = 5 }), "value.name", "is a number, not a string")
     contains(refusal(structs.set, structs, { pid = 1 }, { state = "ASLEEP" }), "value.state", "ASLEEP")
     contains(refusal(structs.set, structs, { pid = 1 }, { pair = { 1, 40000 } }), "value.pair[2]", "32767")
     contains(refusal(structs.set, structs, 5, {}), "map structs: key", "not a table")
@@ -260,6 +261,7 @@ describe("maps", function()
     map:set(1, "twelve bytes")
     assert.are.equal("twelve bytes", map:get(1))
     contains(refusal(map.set, map, 1, "short"), "12 bytes", "value_type")
+    contains(refusal(map.set, map, 1, { bytes = "twelve bytes", name = 5 }), "map untyped: value", "12 bytes")
     object:close()
     object = helper.open("maps", {})
     object.maps.untyped.value_type = "struct { uint32_t a; uint16_t b[4]; }"
@@ -449,6 +451,22 @@ describe("counts", function()
     assert.are.same({ { key = 1000002, value = 1 } }, exact:top(3))
     exact:clear()
     assert.are.same({}, all_of(exact))
+    object:close()
+  end)
+
+  it("are as many as max_entries allows, in both halves", function()
+    local object = helper.open("counting", { maps = { exact = { max_entries = 3 } } })
+    local exact = object.maps.exact
+    assert.are.equal(3, exact.max_entries)
+    object:load()
+    for _ = 1, 2 do
+      for key = 1, 3 do exact:set(key, key) end
+      contains(refusal(exact.set, exact, 4, 4), "it is full")
+      local sum = 0
+      for _, count in exact:drain() do sum = sum + count end
+      assert.are.equal(6, sum)
+    end
+    contains(refusal(function() exact.max_entries = 5 end), "in the kernel already")
     object:close()
   end)
 

@@ -105,6 +105,64 @@ describe("pins", function()
     helper.run("rm -r " .. pins)
   end)
 
+  it("of counts are of both halves too, whoever drains", function()
+    local path = directory .. "/exact"
+    local function open()
+      return lp.load(helper.absolute(helper.fixtures .. "counting.bpf.o"), { maps = { exact = { pin = path } } })
+    end
+    local first, second = open(), open()
+    assert.are.equal("exact\nexact_0\nexact_1\n", entries())
+    first.maps.exact:set(1, 10)
+    assert.are.equal(10, second.maps.exact:get(1))
+    for key, count in second.maps.exact:drain() do assert.are.same({ 1, 10 }, { key, count }) end
+    assert.is_nil(first.maps.exact:get(1))
+    first.maps.exact:set(2, 20) -- into the half that the other one has put there
+    assert.are.equal(20, second.maps.exact:get(2))
+    second:close()
+    for key, count in first.maps.exact:drain() do assert.are.same({ 2, 20 }, { key, count }) end
+    first.maps.exact.pin = false
+    assert.are.equal("", entries())
+    first.maps.plain.pin = path .. "_1" -- none of the three when one of their places is taken
+    assert.is_truthy(helper.refusal(function() first.maps.exact.pin = path end):find("already", 1, true))
+    assert.are.equal("exact_1\n", entries())
+    first.maps.plain.pin = false
+    first:close()
+  end)
+
+  it("of another type are refused though the sizes are the same", function()
+    local path = directory .. "/values"
+    local object = helper.open("shapes", { maps = { values = { pin = path } } })
+    object:load()
+    local same = helper.open("shapes", { maps = { values = { pin = path } } })
+    same:load()
+    same:close()
+    local other = helper.open("shapes", { maps = { triples = { pin = path } } })
+    helper.contains(helper.refusal(other.load, other), "map triples cannot be the one pinned at " .. path,
+      "its value is another type there: struct value")
+    other:close()
+    object.maps.values.pin = false
+    object:close()
+  end)
+
+  it("that are no pins of maps are left where they are", function()
+    local file, remove_files = helper.temporary_directory()
+    helper.write(file .. "/plain", "kept")
+    helper.run(("ln -s %s/plain %s/link; ln -s /nonexistent %s/nowhere"):format(file, file, file))
+    local object = helper.open("maps", { maps = { numbers = { pin = directory .. "/numbers" } } })
+    object:load()
+    helper.run(("ln -s %s/numbers %s/pin"):format(directory, file))
+    for _, name in ipairs { "plain", "link", "nowhere", "pin" } do
+      helper.contains(helper.refusal(lp.unpin, file .. "/" .. name), name .. " is not in a BPF file system")
+    end
+    assert.are.equal("link\nnowhere\npin\nplain\n", (helper.run("ls " .. file)))
+    helper.contains(helper.refusal(lp.open_map, file .. "/plain"), "plain is not in a BPF file system")
+    helper.contains(helper.refusal(lp.open_map, directory), directory .. ": a directory, not a pin")
+    helper.contains(helper.refusal(lp.unpin, directory .. "/nothing"), "No such file")
+    lp.unpin(directory .. "/numbers")
+    object:close()
+    remove_files()
+  end)
+
   it("must be paths of a BPF file system", function()
     local object = helper.open "maps"
     for _, wrong in ipairs { "numbers", 5, "" } do

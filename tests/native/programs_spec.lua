@@ -48,7 +48,17 @@ describe("a program", function()
     assert.are.equal(7, fill:test_run().result)
     assert.are.equal(7, fill:test_run({ context = ("\0"):rep(16) }).result)
     assert.is_true(fill:info().runs >= 2)
-    contains(refusal(fill.test_run, fill, { context = 5 }), "context is a string")
+    for text, opts in pairs {
+      ["context is a string"] = { context = 5 }, ["data is a string"] = { data = 5 }, ["takes a table"] = "x",
+      ["no option 'dat'"] = { dat = "x" }, ["no option '1'"] = { "x" },
+      ["data_size is a whole number up to 1048576, not 4294967296"] = { data_size = 2 ^ 32 },
+      ["data_size is a whole number up to 1048576, not -1"] = { data_size = -1 },
+      ["data_size is a whole number up to 1048576, not x"] = { data_size = "x" },
+      ["repeat_count is a whole number up to 1000000, not -1"] = { repeat_count = -1 },
+      ["repeat_count is a whole number up to 1000000, not 1.5"] = { repeat_count = 1.5 },
+      ["repeat_count is a whole number up to 1000000, not nan"] = { repeat_count = 0 / 0 },
+      ["is the data or the context of the size"] = { data = "x" },
+    } do contains(refusal(fill.test_run, fill, opts), text) end
     object:close()
     object = helper.open "counting"
     object:load()

@@ -33,6 +33,17 @@ describe("the types of an object", function()
     assert.are.equal(17, ffi.offsetof(ctype, "name"))
   end)
 
+  it("of numbers are found as the compiler spells them", function()
+    assert.are.same({ "int", 4, true }, (function(type)
+      return { type.kind, type.size, type.signed }
+    end)(object.types["int"]))
+    assert.are.equal(1, object.types["unsigned char"].size)
+    assert.are.equal("float", object.types["float"].kind)
+    assert.are.equal(object.types["unsigned int"].id, object.types["__u32"].id)
+    assert.is_nil(object.types["no such int"])
+    assert.is_nil(object.types["struct int"])
+  end)
+
   it("know an enum's names both ways", function()
     local color = object.types:find "enum color"
     assert.are.equal(-3, color.values.BLUE)
