@@ -16,8 +16,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "interrupt.h"
 #include "luaprobe.h"
-#include "stop.h"
 
 int lp_abi(void)
 {
@@ -45,6 +45,24 @@ static bool claim_standard_descriptors(void)
     return true;
 }
 
+/*
+ * The modules of luaprobe have a copy of the globals for themselves: a script or a session that sets `pcall` to nil
+ * breaks its own chunks, and not what shall tell of it.
+ */
+static const char OWN_GLOBALS[] = "luaprobe.globals";
+
+static void copy_globals(lua_State *lua)
+{
+    lua_newtable(lua);
+    lua_pushnil(lua);
+    while (lua_next(lua, LUA_GLOBALSINDEX) != 0) {
+        lua_pushvalue(lua, -2);
+        lua_insert(lua, -2);
+        lua_rawset(lua, -4);
+    }
+    lua_setfield(lua, LUA_REGISTRYINDEX, OWN_GLOBALS);
+}
+
 /* package.loaders entry: a module embedded as "lua/NAME.luac". */
 static int load_embedded(lua_State *lua)
 {
@@ -59,6 +77,8 @@ static int load_embedded(lua_State *lua)
     }
     if (luaL_loadbuffer(lua, code.data, code.size, name) != 0)
         return lua_error(lua);
+    lua_getfield(lua, LUA_REGISTRYINDEX, OWN_GLOBALS);
+    lua_setfenv(lua, -2);
     return 1;
 }
 
@@ -115,28 +135,6 @@ static void allow_many_descriptors(void)
     }
 }
 
-static lua_State *state;
-
-/* A hook that was set while a C function ran may fire when it is over, in whatever runs then. */
-static void raise_interrupted(lua_State *lua, lua_Debug *unused)
-{
-    (void)unused;
-    lua_sethook(lua, NULL, 0, 0);
-    luaL_error(lua, "interrupted");
-}
-
-/* Lua allows this in a signal handler; code that the JIT compiled does not look. */
-static void interrupt_lua(int signal)
-{
-    (void)signal;
-    lua_sethook(state, raise_interrupted, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
-}
-
-void lp_stop_interrupt_lua(bool on)
-{
-    lp_stop_on_interrupt(on ? interrupt_lua : NULL);
-}
-
 int main(int argc, char **argv)
 {
     int status = EXIT_FAILURE;
@@ -152,11 +150,12 @@ int main(int argc, char **argv)
         fputs("luaprobe: no memory for LuaJIT\n", stderr);
         return EXIT_FAILURE;
     }
-    state = lua;
     luaL_openlibs(lua);
     /* A tool that runs for days shall not double in memory before it cleans up; its heap is small, and so is the work. */
     (void)lua_gc(lua, LUA_GCSETPAUSE, 150);
+    copy_globals(lua);
     add_loader(lua);
+    lp_interrupt_open(lua);
     if (push_host(lua, argc, argv) == 0 && lua_pcall(lua, 1, 1, 0) == 0 && lua_isnumber(lua, -1))
         status = (int)lua_tointeger(lua, -1);
     else

@@ -62,6 +62,11 @@ int lp_stop_pending(void)
     return pending;
 }
 
+void lp_stop_note(int signal)
+{
+    pending = signal;
+}
+
 void lp_stop_output_closed(void)
 {
     if (!pending)

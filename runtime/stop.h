@@ -5,6 +5,9 @@
 /* Standard output's reader is gone: asks the event loop to end. */
 void lp_stop_output_closed(void);
 
+/* Remembers a signal that came outside of loops. */
+void lp_stop_note(int signal);
+
 /* What SIGINT does outside of loops: a handler, or NULL. */
 void lp_stop_on_interrupt(void (*handler)(int));
 

@@ -1,6 +1,7 @@
 --- What is typed at the prompt: whether it is complete, what it does, what it gives.
 -- @module luaprobe.chunk
 local err = require "luaprobe.error"
+local guard = require "luaprobe.guard"
 
 local M = {}
 
@@ -14,20 +15,26 @@ local function without_local(text)
   return rest or text
 end
 
+local function is_unfinished(reason)
+  return reason:find "near '<eof>'$" ~= nil
+end
+
 --- Compiles a chunk, an expression or statements.
 -- @tparam string text
 -- @treturn function|nil
--- @treturn string|nil what is wrong with it
--- @treturn boolean|nil whether more lines could make it right
--- @treturn boolean|nil whether it is an expression, whose values are to be printed
+-- @treturn string what is wrong with it; of a function its source
+-- @treturn boolean whether more lines could make it right
 function M.compile(text)
   text = text:gsub("^%s*=", "") -- as other prompts have it
-  local fn = loadstring("return " .. text .. "\n", NAME)
-  if fn then return fn, nil, false, true end
-  local reason
-  fn, reason = loadstring(without_local(text), NAME)
-  if fn then return fn, nil, false, false end
-  return nil, reason, reason:find "near '<eof>'$" ~= nil
+  local as_expression, as_statement = "return " .. text, without_local(text)
+  local fn, wrong_expression = loadstring(as_expression .. "\n", NAME)
+  if fn then return fn, as_expression, false end
+  local wrong_statement
+  fn, wrong_statement = loadstring(" " .. as_statement, NAME) -- a "#" in front would begin a comment
+  if fn then return fn, as_statement, false end
+  if is_unfinished(wrong_statement) then return nil, wrong_statement, true end
+  if is_unfinished(wrong_expression) then return nil, wrong_expression, true end
+  return nil, wrong_statement, false
 end
 
 -- At a prompt the place is before the user's eyes, unless the chunk has several lines.
@@ -43,25 +50,35 @@ function M.explain(failure, text)
   local _, lines = text:gsub("\n+%s*%S", "")
   if err.is(failure) and failure.where and failure.where:find "^prompt:" and lines == 0 then failure.where = nil end
   if failure == nil then return "error: nil" end
-  return "error: " .. without_place(tostring(failure), lines + 1)
+  return "error: " .. without_place(err.text_of(failure), lines + 1)
 end
 
 local function pack(ok, ...)
   return { ok = ok, count = select("#", ...), ... }
 end
 
+--- Calls a function that may be what was typed, or call it: its errors, and Ctrl-C, end it alone.
+-- @tparam function fn
+-- @param ... its arguments
+-- @treturn table `ok`, `count` and the values, or the error as the first
+function M.guard(fn, ...)
+  return pack(guard(fn, ...))
+end
+
 --- Runs a chunk.
 -- @tparam function fn
--- @tparam[opt] boolean traceback adds where the error came from
--- @treturn table `ok`, `count` and the values, or the error as the first
+-- @tparam[opt] boolean traceback adds where the error came from, as `trace`
+-- @treturn table as guard's
 function M.run(fn, traceback)
-  local trace
-  local result = pack(xpcall(fn, function(failure)
-    if traceback then trace = debug.traceback("", 2) end
-    return failure
-  end))
-  debug.sethook() -- of an interrupt that came too late
-  result.trace = trace
+  if not traceback then return M.guard(fn) end
+  local trace, failed
+  local result = M.guard(function()
+    return select(2, xpcall(fn, function(failure)
+      failed, trace = true, debug.traceback("", 2)
+      return failure
+    end))
+  end)
+  result.ok, result.trace = result.ok and not failed, trace
   return result
 end
 

@@ -77,6 +77,15 @@ function M.misuse(format, ...)
   error((where and where .. ": " or "") .. cut(format:format(...)), 0)
 end
 
+--- Whatever was raised, as text: a `__tostring` may fail itself.
+-- @treturn string
+function M.text_of(failure)
+  local ok, text = pcall(tostring, failure)
+  if ok and type(text) == "string" then return text end
+  return ("an error that is a %s and cannot be shown: its __tostring %s"):format(type(failure),
+    ok and "gives no string" or "fails")
+end
+
 --- Whether a value is a text that C can take for a path: without a NUL, and no longer than the kernel's PATH_MAX.
 function M.is_path(value)
   return type(value) == "string" and value ~= "" and #value < 4096 and not value:find "%z"

@@ -9,8 +9,7 @@ local find = require "luaprobe.find"
 local leftovers = require "luaprobe.leftovers"
 
 -- Taken before a script can put something else in their place: how its failure is told must not depend on it.
-local tostring, type, pcall, xpcall, traceback, collectgarbage = tostring, type, pcall, xpcall, debug.traceback,
-  collectgarbage
+local traceback = debug.traceback
 local stdout, stderr = io.stdout, io.stderr
 
 local DONE, FAILED, WRONG_USAGE, LOST = 0, 1, 2, 3 -- exit codes
@@ -125,20 +124,12 @@ local function run(plan, words)
   if plan.interactive and prompt(plan) then error(nil, 0) end
 end
 
--- Whatever was raised, as text.
-local function text_of(failure)
-  local ok, text = pcall(tostring, failure)
-  if ok and type(text) == "string" then return text end
-  return ("an error that is a %s and cannot be shown: its __tostring %s"):format(type(failure),
-    ok and "gives no string" or "fails")
-end
-
 -- Turns an error into what is printed and the exit code. Runs where the error was raised, for the traceback.
 local function explain(failure)
   if failure == nil then return { status = FAILED } end -- error(): the script has said it all
   if cli.is_usage(failure) then return { text = failure.message, status = WRONG_USAGE } end
   return {
-    text = "luaprobe: " .. text_of(failure), status = FAILED, log = err.is(failure) and failure.log,
+    text = "luaprobe: " .. err.text_of(failure), status = FAILED, log = err.is(failure) and failure.log,
     traceback = traceback("", 2),
   }
 end
@@ -172,7 +163,7 @@ return function(words)
   end, explain)
   if not ok and type(problem) ~= "table" then -- there was no memory to explain it, or no stack
     collectgarbage()
-    problem = { text = "luaprobe: " .. text_of(problem), status = FAILED }
+    problem = { text = "luaprobe: " .. err.text_of(problem), status = FAILED }
   end
   if not ok then report(problem, plan and plan.traceback) end
   report_accounts()

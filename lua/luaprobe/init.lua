@@ -53,7 +53,7 @@ return {
   --- Detaches everything: see luaprobe.session.detach_all.
   detach_all = function() return require("luaprobe.session").detach_all() end,
   --- Writes what was typed at the prompt as a script: see luaprobe.session.save.
-  save = function(path) return require("luaprobe.session").save(path) end,
+  save = function(...) return require("luaprobe.session").save(...) end,
   --- Removes what killed luaprobe processes left in tracefs: see luaprobe.leftovers.sweep.
   sweep = leftovers.sweep,
   --- Calls a function for each event of a map: see luaprobe.loop.on. The loop is there when a script asks for it.

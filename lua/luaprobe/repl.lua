@@ -14,6 +14,7 @@ local session = require "luaprobe.session"
 local M = {}
 
 local PROMPT, MORE = "> ", ">> "
+local SIGINT, SIGTERM = 2, 15
 local TICK, IDLE = 20, 1000 -- milliseconds until the buffers are looked at again
 local LINE = 65536
 
@@ -22,18 +23,31 @@ local cursor = ffi.new "size_t[1]"
 
 -- ---- running what was typed ----------------------------------------------------------------------------------------
 
-local function show_values(result)
-  for i = 1, result.count do
-    local ok, failure = pcall(pretty.print, result[i])
-    if not ok then io.stdout:write("error: ", tostring(failure), "\n") end
-  end
+-- Behind the ^C that the terminal shows.
+local function leave_line(state)
+  if state.is_terminal then io.stdout:write "\n" end
 end
 
+-- What was raised, and what a chunk gave, is shown under guard as well: both may have a __tostring.
 local function show_error(state, failure, text, trace)
+  local told = chunks.guard(chunks.explain, failure, text)
+  if not told.ok or failure == "interrupted" then leave_line(state) end
   io.stdout:flush()
-  io.stderr:write(chunks.explain(failure, text), "\n")
+  io.stderr:write(told.ok and told[1] or "error: " .. told[1], "\n")
   if trace then io.stderr:write(trace:gsub("^\n", ""), "\n") end
   state.failed = true
+end
+
+local function show_values(state, values, text)
+  local all_shown = true
+  for i = 1, values.count do
+    local shown = chunks.guard(pretty.print, values[i])
+    if not shown.ok then
+      all_shown = false
+      show_error(state, shown[1], text)
+    end
+  end
+  return all_shown
 end
 
 -- Only interpreted code can be interrupted; what iterates over events ends by itself, and shall be compiled.
@@ -41,15 +55,23 @@ local function make_interruptible(fn, text)
   if not text:find(":each%f[%W]") then jit.off(fn, true) end
 end
 
+-- Whether Ctrl-C ended what the chunk waited for, a watch for example. SIGTERM is left for those who look for it.
+local function take_interrupt(state)
+  if C.lp_stop_pending() ~= SIGINT then return false end
+  C.lp_stop_forget()
+  leave_line(state)
+  return true
+end
+
 local function evaluate(state, text)
-  local fn, reason, _, is_expression = chunks.compile(text)
-  if not fn then return show_error(state, reason, text) end
+  local fn, source = chunks.compile(text)
+  if not fn then return show_error(state, source, text) end
   make_interruptible(fn, text)
   C.lp_stop_forget()
   local result = chunks.run(fn, state.traceback)
+  local was_interrupted = take_interrupt(state)
   if not result.ok then return show_error(state, result[1], text, result.trace) end
-  if is_expression then show_values(result) end
-  session.remember(text, is_expression)
+  if show_values(state, result, text) and not was_interrupted then session.remember(text, source) end
 end
 
 -- Takes a line. Returns the chunk so far when it needs more lines, nil otherwise.
@@ -74,8 +96,8 @@ end
 
 -- Handlers print what they like; their errors are told, and the session goes on.
 local function run_handlers(state)
-  local ok, failure = pcall(event_loop().step)
-  if not ok then show_error(state, failure, "") end
+  local result = chunks.guard(event_loop().step)
+  if not result.ok then show_error(state, result[1], "") end
 end
 
 -- ---- a terminal ----------------------------------------------------------------------------------------------------
@@ -91,7 +113,11 @@ local function show_events(state)
   if text == "" and not is_due then return end
   C.lp_prompt_hide()
   io.stdout:write(text)
-  if is_due then run_handlers(state) end
+  if is_due then
+    C.lp_stop_release() -- Ctrl-C is for the handler as long as it runs
+    run_handlers(state)
+    C.lp_stop_catch()
+  end
   C.lp_prompt_show()
 end
 
@@ -114,6 +140,7 @@ end
 
 -- Waits until a line was entered: its text; "" after Ctrl-C, with true; nil at the end.
 local function read_line(state, prompt)
+  C.lp_stop_forget() -- a Ctrl-C that came when nothing was left to end
   C.lp_stop_catch()
   C.lp_prompt_begin(prompt)
   while true do
@@ -161,7 +188,7 @@ local function terminal(state)
       C.lp_prompt_remember(line)
       pending = take_line(state, pending, line)
     end
-    if C.lp_stop_pending() == 15 then break end -- SIGTERM came while a chunk ran
+    if C.lp_stop_pending() == SIGTERM then break end -- SIGTERM came while a chunk ran
   end
   C.lp_prompt_close()
 end
@@ -184,6 +211,7 @@ local function lines_of_input(state)
         line, rest = rest, ""
         return line ~= "" and line or nil
       end
+      if C.lp_stop_pending() ~= 0 then return nil end -- nothing was running that it could have meant
       live.write(live.pull())
       if event_loop() then run_handlers(state) end
     end
@@ -194,7 +222,7 @@ local function pipe(state)
   local pending
   for line in lines_of_input(state) do
     pending = take_line(state, pending, line)
-    if C.lp_stop_pending() == 15 then return end
+    if C.lp_stop_pending() ~= 0 then return state.failed end
   end
   if pending then show_error(state, select(2, chunks.compile(pending)), pending) end
   live.write(live.pull())
@@ -209,16 +237,29 @@ local function prepare_globals()
   _G.help = function(...) return require("luaprobe.help").show(...) end
 end
 
+-- What a session does to the functions of Lua is not done to this library: it has its own, see main.c. Strings' methods
+-- come from `string`, to which more can be added.
+local function keep_own_functions()
+  local own = getfenv(1)
+  for _, name in ipairs { "bit", "coroutine", "debug", "io", "jit", "math", "os", "package", "string", "table" } do
+    local copy = {}
+    for key, value in pairs(own[name]) do copy[key] = value end
+    own[name] = copy
+  end
+  getmetatable("").__index = setmetatable(own.string, { __index = _G.string })
+end
+
 --- Runs the prompt until its end; then everything is detached.
 -- @tparam table opts `traceback`: errors show where they came from
 -- @treturn boolean whether a chunk failed that came through a pipe
 function M.run(opts)
-  local state = { traceback = opts.traceback }
+  local state = { traceback = opts.traceback, is_terminal = C.lp_prompt_is_terminal() }
+  keep_own_functions()
   prepare_globals()
   live.shows_events = true
   C.lp_stop_interrupt_lua(true)
   local failed
-  if C.lp_prompt_is_terminal() then terminal(state) else failed = pipe(state) end
+  if state.is_terminal then terminal(state) else failed = pipe(state) end
   C.lp_stop_interrupt_lua(false)
   session.detach_all()
   return failed

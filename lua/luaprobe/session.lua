@@ -7,7 +7,7 @@ local probes = require "luaprobe.probe"
 
 local M = {}
 
-local chunks = {} -- that succeeded: { text =, is_expression = }
+local chunks = {} -- that succeeded: { text =, source = }
 
 local function seconds_since(time)
   return (tonumber(C.lp_time_monotonic()) - time) / 1e9
@@ -79,8 +79,10 @@ function M.detach_all()
 end
 
 --- Remembers a chunk that succeeded, for save.
-function M.remember(text, is_expression)
-  chunks[#chunks + 1] = { text = text, is_expression = is_expression }
+-- @tparam string text as it was typed
+-- @tparam string source as it was compiled
+function M.remember(text, source)
+  chunks[#chunks + 1] = { text = text, source = source }
 end
 
 -- Asking for help, or for this very thing, is no part of a script.
@@ -88,41 +90,78 @@ local function is_about_the_session(text)
   return text:find "^%s*help%f[%W]" or text:find "^%s*lp%.save%f[%W]"
 end
 
-local function as_statement(chunk)
-  local text = chunk.text:match "^%s*(.-)%s*$"
-  if chunk.is_expression then return (text:find "%-%-" and "show(%s\n)" or "show(%s)"):format(text) end
-  if text:find "^local%s" then return text:gsub("^local%s+", "", 1) end
-  return text
-end
-
 local HEAD = [[
 #!/usr/bin/env luaprobe
 -- Saved by lp.save from a session at the prompt.
-lp = require "luaprobe"
+lp, ffi = require "luaprobe", require "ffi"
+function help(...) return require("luaprobe.help").show(...) end
 
--- Prints what an expression gave, as the prompt does.
-local function show(...)
-  for i = 1, select("#", ...) do lp.pretty((select(i, ...))) end
+-- Prints what a chunk gave, as the prompt does.
+local SHOW
+do
+  local pretty, select = lp.pretty, select
+  function SHOW(...)
+    for i = 1, select("#", ...) do pretty((select(i, ...))) end
+  end
 end
 
 ]]
 
---- Writes what was typed so far, without what failed, as a script that runs.
--- @tparam string path
--- @raise error of stage "save" when it cannot be written
-function M.save(path)
-  if type(path) ~= "string" then err.misuse("lp.save takes a path, not a %s", type(path)) end
-  local parts = { HEAD }
-  for _, chunk in ipairs(chunks) do
-    if not is_about_the_session(chunk.text) and chunk.text:find "%S" then
-      parts[#parts + 1] = as_statement(chunk) .. "\n"
-    end
+-- What stands in the script as it was typed: assignments and calls, which mean the same wherever they stand.
+local function is_plain(source)
+  for word in source:gmatch "[%a_][%w_]*" do
+    if word == "return" or word == "local" or word == "goto" then return false end
   end
+  return not source:find("::", 1, true) and not source:find("...", 1, true) and not source:find "^%s*[(;]"
+end
+
+-- Else a chunk is a function, as at the prompt: what is local to it ends with it, and so does what it returns from.
+local function as_statement(source, show)
+  source = source:match "^%s*(.-)%s*$"
+  if is_plain(source) then return source .. "\n" end
+  local ends = source:find "\n" or source:find("--", 1, true)
+  return ("%s((function(...)%s end)())\n"):format(show, ends and "\n" .. source .. "\n" or " " .. source)
+end
+
+-- A name that means nothing in any chunk.
+local function free_name(name)
+  for _, chunk in ipairs(chunks) do
+    if chunk.source:find(name, 1, true) then return free_name(name .. "_") end
+  end
+  return name
+end
+
+local function script()
+  local show = free_name "show"
+  local parts = { (HEAD:gsub("SHOW", show)) }
+  for _, chunk in ipairs(chunks) do
+    if not is_about_the_session(chunk.text) then parts[#parts + 1] = as_statement(chunk.source, show) end
+  end
+  return table.concat(parts)
+end
+
+local function write(path, text)
   local file, reason = io.open(path, "w")
-  local ok = file and file:write(table.concat(parts))
+  local ok = file and file:write(text)
   if file then ok = file:close() and ok end
   if ok then return end
   err.raise { code = "EIO", stage = "save", message = ("%s cannot be written: %s"):format(path, reason or "disk full") }
+end
+
+--- Writes what was typed so far, without what failed or was interrupted, as a script that runs.
+-- @tparam string path
+-- @tparam[opt] table opts `overwrite`: also when there is such a file
+-- @raise error of stage "save" when it cannot be written, or is there
+function M.save(path, opts)
+  if type(path) ~= "string" then err.misuse("lp.save takes a path, not a %s", type(path)) end
+  opts = live.check_options("lp.save", opts, { overwrite = true })
+  local there = not opts.overwrite and io.open(path)
+  if there then
+    there:close()
+    err.raise { code = "EEXIST", stage = "save", message = path .. " is there already",
+      hint = ("lp.save(%q, { overwrite = true }) replaces it"):format(path) }
+  end
+  write(path, script())
 end
 
 return M

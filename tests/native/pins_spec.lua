@@ -12,7 +12,7 @@ end
 local directory, remove
 
 local function entries()
-  return (helper.run("ls -I maps.debug -I progs.debug " .. directory)) -- which every one has
+  return (helper.run(("ls %s | grep -v '[.]debug$'"):format(directory))) -- every one has maps.debug and progs.debug
 end
 
 describe("pins", function()

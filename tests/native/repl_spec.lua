@@ -46,6 +46,46 @@ lp.count("kprobe:x", { bye = 1 })
     assert.are.equal(1, status)
   end)
 
+  it("expressions go over lines, and a return gives", function()
+    local out, err, status = through_pipe '{ 1,\n2 }\n1 +\n2\n"a" ..\n"b"\n#{\n1 }\nreturn 8\n'
+    assert.are.equal('{ 1, 2 }\n3\n"ab"\n1\n8\n', out)
+    assert.are.same({ "", 0 }, { err, status })
+  end)
+
+  it("nothing that a chunk raises, gives or sets ends the session", function()
+    local raises = "setmetatable({}, { __tostring = function() error('x', 0) end })"
+    for _, chunk in ipairs { "error(" .. raises .. ")", raises } do
+      local out, err, status = through_pipe(chunk .. "\n1 + 1\n")
+      assert.are.equal("2\n", out)
+      assert.is_truthy(err:find "^error: ")
+      assert.are.equal(1, status)
+    end
+    for _, chunk in ipairs { "pcall, tostring, select, ipairs, type, loadstring, xpcall, setmetatable = nil",
+      "io.stdout, io.stderr, io.write, table.concat, debug.sethook = nil", "string.find, string.gsub, string.sub = nil",
+      "io, string, table, debug, math, os, package = nil" } do
+      assert.are.equal("2\n", (through_pipe(chunk .. "\n1 +\n1\n")), chunk)
+    end
+    assert.are.equal('"ab"\n', (through_pipe "function string.twice(s) return s .. 'b' end\n('a'):twice()\n"))
+  end)
+
+  it("whatever succeeded runs again when it was saved", function()
+    local saved = os.tmpname()
+    local sessions = { "=1+1", "1;", "return 8\n9", "x = 1 return x\nx", "local x\nx = 3\nx", "local y = 3\ny",
+      "::top:: print(1)\n::top:: print(1)", "show = 4\nshow", "if true then return 5 end\n6", "x = 1 -- one\nx -- two",
+      "function f(...)\nreturn ...\nend\nf(1, nil)", "x = print\n(x or y)(7)", "...", "x = { 1,\n2 }\nx", "#{\n1 }",
+      "failed.line()\n3", "for i = 1, 2 do\nprint(i) end", "pretty, select = nil\n'x'", "ffi.sizeof 'int'", ";\n1",
+      "goto over; ::over::\n2", "do local a = 1; b = a end\nb" }
+    for _, session in ipairs(sessions) do
+      os.remove(saved)
+      local out = through_pipe(("%s\nlp.save %q\n"):format(session, saved))
+      local again, err, status = helper.luaprobe_run(saved)
+      assert.are.same({ out, "", 0 }, { again, err, status }, session)
+    end
+    local _, err = through_pipe(("1\nlp.save %q\n"):format(saved))
+    assert.is_truthy(err:find("is there already\n  hint: lp.save(", 1, true), err)
+    os.remove(saved)
+  end)
+
   it("an unfinished chunk is an error, the last line needs no end", function()
     local out, err, status = through_pipe "1\nfor i = 1, 2 do"
     assert.are.equal("1\n", out)
@@ -67,7 +107,7 @@ c:items()[1].key, c:items()[1].count
 #lp.session()
 lp.detach_all()
 #lp.session()
-lp.save "SAVED"
+lp.save("SAVED", { overwrite = true })
 ]]):gsub("CALLEE", callee):gsub("SAVED", saved)))
     assert.are.equal(1, status)
     assert.is_truthy(err:find "failed")
@@ -190,6 +230,51 @@ describe("at a terminal", function()
     assert.are.equal("5", terminal:line "2 + 3")
     terminal:type "\4"
     terminal:wait("the end", function() return terminal.over end)
+  end)
+
+  -- Types Ctrl-C a while after a line; what the screen shows then, until the prompt.
+  local function interrupted(line)
+    terminal.seen = #terminal.screen:text()
+    terminal:type(line .. "\r")
+    terminal:pump(300)
+    helper.sleep(0.3)
+    terminal:type "\3"
+    terminal:wait("the prompt", function(screen)
+      return #screen:text() > terminal.seen + #line and screen:current() == ">"
+    end, 10)
+    local shown = terminal.screen:text():sub(terminal.seen + 1)
+    terminal.seen = #terminal.screen:text()
+    return shown
+  end
+
+  it("Ctrl-C ends whatever a chunk does, and never the session", function()
+    terminal:line 'ffi.cdef "int usleep(unsigned);"'
+    for _, line in ipairs { "io.read()", "pcall(io.read)", "io.popen('sleep 3'):read('*a')", "ffi.C.usleep(3000000)",
+      "print(io.read())", "while true do pcall(function() while true do end end) end",
+      "for l in io.popen('sleep 5'):lines() do end",
+      "setmetatable({}, { __tostring = function() while true do end end })",
+      "error(setmetatable({}, { __tostring = function() while true do end end }))",
+      "while true do coroutine.wrap(function() while true do end end)() end" } do
+      assert.is_truthy(interrupted(line):find "\n%^C\n.*interrupted\n>%s*$", line)
+      assert.are.equal("2", terminal:line "1 + 1")
+    end
+  end)
+
+  it("a watch ended by Ctrl-C leaves one prompt, and no line in the script", function()
+    terminal:line("c = lp.count(" .. OPEN .. ")")
+    local shown = interrupted "c:watch(0.1)"
+    assert.is_truthy(shown:find "\n%^C\n>%s*$", shown)
+    assert.are.equal(1, select(2, shown:gsub("%^C", "")))
+    assert.are.equal(1, select(2, shown:gsub("\n>", "")))
+    terminal:type "c:watch(0.1)\r"
+    terminal:pump(300)
+    terminal:type "\3x = 5\rx + 1\r"
+    terminal:expect("> x + 1\n6\n", terminal.seen)
+    terminal:line "c:detach()"
+    terminal:line(("lp.save '%s/saved.lua'"):format(state))
+    local saved = helper.read(state .. "/saved.lua")
+    assert.is_nil(saved:find "watch")
+    assert.is_truthy(saved:find("c:detach()", 1, true))
   end)
 
   it("1,000 events a second leave the line that is typed as it is", function()

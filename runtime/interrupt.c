@@ -1,0 +1,86 @@
+/*
+ * interrupt.c: Ctrl-C ends what was typed at the prompt, and nothing else.
+ *
+ * A signal handler can set a hook, which raises an error at the next instruction of Lua code that is interpreted. That
+ * instruction must not be one of the prompt's own: so what was typed is called from here, and the hook is gone before
+ * anything else runs.
+ */
+#include "interrupt.h"
+
+#include <lauxlib.h>
+#include <signal.h>
+
+#include "luaprobe.h"
+#include "stop.h"
+
+static lua_State *state;
+static volatile sig_atomic_t guarding, interrupted;
+
+/* The hook stays, and raises again behind each pcall until all that was typed is over. */
+static void raise_interrupted(lua_State *lua, lua_Debug *unused)
+{
+    (void)unused;
+    luaL_error(lua, "interrupted");
+}
+
+/*
+ * Lua allows lua_sethook in a signal handler. Instructions are what is counted, not calls: a message handler that is
+ * written in C gets through.
+ */
+static void interrupt_lua(int signal)
+{
+    if (!guarding) {
+        lp_stop_note(signal);
+        return;
+    }
+    interrupted = 1;
+    lua_sethook(state, raise_interrupted, LUA_MASKCOUNT, 1);
+}
+
+void lp_stop_interrupt_lua(bool on)
+{
+    lp_stop_on_interrupt(on ? interrupt_lua : NULL);
+}
+
+/*
+ * guard(fn, ...): as pcall, but Ctrl-C ends it: false and "interrupted", also where a C function that waited took the
+ * signal for an error of its own, or the code caught it.
+ */
+static int guard(lua_State *lua)
+{
+    int status;
+
+    luaL_checkany(lua, 1);
+    interrupted = 0;
+    guarding = 1;
+    status = lua_pcall(lua, lua_gettop(lua) - 1, LUA_MULTRET, 0);
+    guarding = 0;
+    lua_sethook(lua, NULL, 0, 0);
+    lp_stop_release(); /* what was interrupted may not have got to it */
+    if (interrupted) {
+        lua_settop(lua, 0);
+        lua_pushboolean(lua, 0);
+        lua_pushliteral(lua, "interrupted");
+        return 2;
+    }
+    luaL_checkstack(lua, 1, "too many results");
+    lua_pushboolean(lua, status == 0);
+    lua_insert(lua, 1);
+    return lua_gettop(lua);
+}
+
+static int load_guard(lua_State *lua)
+{
+    lua_pushcfunction(lua, guard);
+    return 1;
+}
+
+void lp_interrupt_open(lua_State *lua)
+{
+    state = lua;
+    lua_getglobal(lua, "package");
+    lua_getfield(lua, -1, "preload");
+    lua_pushcfunction(lua, load_guard);
+    lua_setfield(lua, -2, "luaprobe.guard");
+    lua_pop(lua, 2);
+}
