@@ -151,7 +151,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     luaL_openlibs(lua);
-    /* A tool that runs for days shall not double in memory before it cleans up; its heap is small, and so is the work. */
+    /* A tool that runs for days shall not double in memory before it cleans up. Its heap is small, and so the work. */
     (void)lua_gc(lua, LUA_GCSETPAUSE, 150);
     copy_globals(lua);
     add_loader(lua);
