@@ -131,6 +131,18 @@ describe("the libraries that a script asks for", function()
     assert.are.equal("package!@1 package.loadlib!@1", (names("package.loadlib()"):gsub("package@", "package!@")))
   end)
 
+  it("are found behind another environment, and among luaprobe's own functions", function()
+    assert.are.equal("module!@1 os.execute!@2", names "module 'os'\nexecute 'x'")
+    assert.are.equal("io.popen!@2 module!@1", names "module('io')\npopen 'x'")
+    assert.are.equal("io@1 io.popen!@1 setfenv!@1", names "setfenv(1, io) popen 'x'")
+    assert.are.equal("luaprobe.unpack!@2", names "local lp = require 'luaprobe'\nlp.unpack('/etc/x', '/etc/y')")
+    assert.are.equal("luaprobe.pack!@1 luaprobe.save!@1", names "require'luaprobe'.save 'x' require('luaprobe').pack 'x'")
+    assert.are.equal("luaprobe.open_map!@1 luaprobe.unpin!@1",
+      names "local lp = require 'luaprobe' return function() lp.unpin 'x' lp.open_map 'y' end")
+    assert.are.equal("luaprobe[?]!@1", names "local lp = require 'luaprobe' lp[x]()")
+    assert.are.equal("require(luaprobe.cdef)!@1", names "require('luaprobe.cdef')")
+  end)
+
   it("of a text that is no Lua, or bytecode, are none", function()
     assert.is_nil(asks.of("print(", "test"))
     assert.is_nil(asks.of(string.dump(function() end), "test"))
