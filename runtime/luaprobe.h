@@ -95,6 +95,8 @@ int lp_object_strip(const char *from, const char *to);
 
 struct lp_pack;
 
+enum { LP_PACK_OBJECTS = 256 }; /* packed in a script, at most */
+
 /* What a manifest says of an object. Words in lists are divided by spaces; other bytes than text are written %NN. */
 struct lp_packed {
     const char *name;

@@ -6,7 +6,6 @@
 
 enum {
     LP_PACK_FORMAT = 1,
-    LP_PACK_OBJECTS = 256,          /* objects in a trailer, at most */
     LP_PACK_OBJECT_SIZE = 16 << 20, /* bytes of an object, at most: no BPF object comes near */
     LP_PACK_LINE = 100              /* characters of base64 in a line; a multiple of 4 */
 };

@@ -10,13 +10,18 @@ local opcodes = require "luaprobe.opcodes"
 
 local M = {}
 
-local LIBRARIES = { os = true, io = true, ffi = true, debug = true, package = true, jit = true, _G = true }
-local FUNCTIONS = { load = true, loadstring = true, loadfile = true, dofile = true, getfenv = true, setfenv = true }
+local LIBRARIES = { os = true, io = true, ffi = true, debug = true, package = true, jit = true, _G = true,
+  luaprobe = true }
+local FUNCTIONS = { load = true, loadstring = true, loadfile = true, dofile = true, getfenv = true, setfenv = true,
+  module = true }
 -- What can act on the machine, or hide from this very look.
 local ACTS = { ["os.execute"] = true, ["os.remove"] = true, ["os.rename"] = true, ["io.popen"] = true,
   ["io.open"] = true, ["io.output"] = true, ["io.input"] = true, ["io.lines"] = true, ["package.loadlib"] = true,
   ["package.cpath"] = true, ["package.path"] = true, ["package.loaders"] = true, ["package.preload"] = true,
-  ["package.loaded"] = true }
+  ["package.loaded"] = true,
+  -- These write, remove or change what a path names.
+  ["luaprobe.pack"] = true, ["luaprobe.unpack"] = true, ["luaprobe.save"] = true, ["luaprobe.unpin"] = true,
+  ["luaprobe.open_map"] = true }
 for name in pairs(FUNCTIONS) do ACTS[name] = true end
 
 local function acts(name)
@@ -40,7 +45,8 @@ function Walk:note(name, line)
   name = name:gsub("^_G%.", "")
   local root = name:match "^[%w_]+"
   if not LIBRARIES[root] and not FUNCTIONS[root] and root ~= "require" then return end
-  name = name:match "^[%w_]+[.(%[][^.]*" or name -- io.stdout, not io.stdout.write
+  if root ~= "require" then name = name:match "^[%w_]+[.(%[][^.]*" or name end -- io.stdout, not io.stdout.write
+  if root == "luaprobe" and not acts(name) then return end -- which every script asks for
   local entry = self.found[name]
   if not entry then
     entry = { name = name, lines = {}, acts = acts(name) and true or false }
@@ -67,7 +73,8 @@ local function required(walk, a, line)
     walk:note("require(?)", line)
   elseif LIBRARIES[name] then
     walk:note(name, line)
-  elseif name ~= "luaprobe" and name ~= "bit" then
+    walk.asked[name] = true
+  elseif name ~= "bit" then
     walk:note(("require(%s)"):format(name), line)
   end
   return name or "?"
@@ -78,6 +85,7 @@ local step = {}
 function step.GGET(walk, at)
   local name = util.funck(walk.proto, -at.d - 1)
   if name ~= "require" then walk:note(name, at.line) end
+  walk.globals[#walk.globals + 1] = { name = name, line = at.line }
   return name
 end
 
@@ -138,27 +146,33 @@ local function visit(walk, proto)
   end
 end
 
--- Fields of something that was not followed: taken for those of each library that the script has.
-local function note_loose(walk)
-  local asked = {}
-  for name in pairs(walk.found) do asked[name:match "^[%w_]+"] = true end
-  for _, use in ipairs(walk.loose) do
-    for root in pairs(asked) do
+local function note_uses(walk, uses, roots)
+  for _, use in ipairs(uses) do
+    for root in pairs(roots) do
       if ACTS[root .. "." .. use.name] then walk:note(root .. "." .. use.name, use.line) end
     end
   end
+end
+
+-- Fields of something that was not followed: taken for those of each library that the script has. After `module "os"`
+-- and setfenv, globals are fields of a library as well.
+local function note_loose(walk)
+  local asked = walk.asked
+  for name in pairs(walk.found) do asked[name:match "^[%w_]+"] = true end
+  note_uses(walk, walk.loose, asked)
+  if asked.module or asked.setfenv then note_uses(walk, walk.globals, LIBRARIES) end
 end
 
 --- What a script asks for.
 -- @tparam string text Lua; it is compiled, not run
 -- @tparam string name for messages
 -- @treturn {table,…} `{name, lines, acts}`, sorted by name: "os.execute", "ffi", "require(socket)", "os[?]" where the
---   name is computed; `acts`: it can do something to the machine, or hide what does. nil and the reason when the text
---   is no Lua
+--   name is computed, "luaprobe.unpack" and other functions of luaprobe that act on a path; `acts`: it can do something
+--   to the machine, or hide what does. nil and the reason when the text is no Lua
 function M.of(text, name)
   local chunk, reason = load((text:gsub("^#[^\n]*", "")), "@" .. name, "t")
   if not chunk then return nil, reason end
-  local walk = setmetatable({ found = {}, loose = {} }, Walk)
+  local walk = setmetatable({ found = {}, loose = {}, globals = {}, asked = {} }, Walk)
   visit(walk, chunk)
   note_loose(walk)
   local list = {}

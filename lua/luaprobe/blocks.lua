@@ -1,8 +1,8 @@
 --- What a script compiles and loads, found in its text without running it.
 --
 -- Seen are calls with literal arguments through a name that `require "luaprobe"` was given to, or through a name for
--- the function itself: `lp.compile[[ … ]]`, `lp.compile([[ … ]], { name = "x" })`, `lp.load "name"`, `lp.open("name",
--- …)`.
+-- the function itself: `lp.compile[[ … ]]`, `lp.compile([[ … ]], { name = "x" })`, `lp.load "name"`, `lp["open"]("n")`.
+-- Where the library, or one of these functions, goes another way, that is told.
 -- @module luaprobe.blocks
 local lexer = require "luaprobe.lexer"
 
@@ -69,31 +69,82 @@ local function required(tokens, i)
   return i + (opened and 4 or 2)
 end
 
--- The call's name when the library is what stands at `i`: `lp.compile`, `require("luaprobe").compile`, or a name for
--- it.
-local function call_at(tokens, i, names)
-  local token = tokens[i]
-  if token.kind ~= "name" then return nil end
-  local before = tokens[i - 1]
-  if before and (before.text == "." or before.text == ":") then return nil end
-  local behind = names.library[token.text] and i + 1 or required(tokens, i)
-  if behind and tokens[behind] and tokens[behind].text == "." and tokens[behind + 1]
-    and CALLS[tokens[behind + 1].text] then
-    return tokens[behind + 1].text, behind + 2
-  end
-  if names.call[token.text] then return names.call[token.text], i + 1 end
+-- A name that stands by itself at `i`, not the field of something.
+local function is_free_name(tokens, i)
+  local token, before = tokens[i], tokens[i - 1]
+  return token and token.kind == "name" and not (before and (before.text == "." or before.text == ":"))
 end
 
--- Notes `local lp = require "luaprobe"` and `local compile = lp.compile`.
+-- The library at `i`, by a name for it or as `require "luaprobe"`: the place behind it.
+local function library_at(tokens, i, names)
+  if not is_free_name(tokens, i) then return nil end
+  return names.library[tokens[i].text] and i + 1 or required(tokens, i)
+end
+
+-- `.name` or `["name"]` at `i`: the name, and the place behind it.
+local function field_at(tokens, i)
+  local token, key = tokens[i], tokens[i + 1]
+  if not token or not key then return nil end
+  if token.text == "." then return key.text, i + 2 end
+  if token.text == "[" and type(key.value) == "string" and tokens[i + 2] and tokens[i + 2].text == "]" then
+    return key.value, i + 3
+  end
+end
+
+-- The call's name when the library, or a name for the call, is what stands at `i`: `lp.compile`, `lp["compile"]`,
+-- `require("luaprobe").compile`, `compile`.
+local function call_at(tokens, i, names)
+  local behind = library_at(tokens, i, names)
+  local field, after = field_at(tokens, behind or #tokens + 1)
+  if CALLS[field] then return field, after end
+  if is_free_name(tokens, i) and names.call[tokens[i].text] then return names.call[tokens[i].text], i + 1 end
+end
+
+local function is_call(tokens, i)
+  local token = tokens[i]
+  return token and (token.kind == "string" or token.text == "(" or token.text == "{")
+end
+
+-- `a, b, c =` at `i`: the names, and the place behind them.
+local function assigned_names(tokens, i)
+  local before = tokens[i - 1]
+  if not is_free_name(tokens, i) or before and before.text == "," then return nil end
+  local list = { tokens[i].text }
+  while tokens[i + 1] and tokens[i + 1].text == "," and tokens[i + 2] and tokens[i + 2].kind == "name" do
+    i = i + 2
+    list[#list + 1] = tokens[i].text
+  end
+  if tokens[i + 1] and tokens[i + 1].text == "=" then return list, i + 2 end
+end
+
+-- Notes what a name is given: the library, one of its calls, or the object that lp.compile makes. Returns the place
+-- behind it when it is a plain name for one of the first two.
+local function note_name(tokens, i, name, names)
+  local call, after = call_at(tokens, i, names)
+  if call and is_call(tokens, after) then
+    names.compiled[name] = call == "compile" or nil
+  elseif call then
+    names.call[name] = call
+    return after
+  else
+    local behind = library_at(tokens, i, names)
+    if not behind or field_at(tokens, behind) or is_call(tokens, behind) then return nil end
+    names.library[name] = true
+    return behind
+  end
+end
+
+-- Notes `local lp = require "luaprobe"`, `local q = lp`, `local compile, open = lp.compile, lp.open`. The names on both
+-- sides are followed, and need not be warned of.
 local function note_names(tokens, i, names)
-  local token, equals = tokens[i], tokens[i + 1]
-  if token.kind ~= "name" or not equals or equals.text ~= "=" or not tokens[i + 2] then return end
-  local behind = required(tokens, i + 2)
-  if behind and not (tokens[behind] and tokens[behind].text == ".") then names.library[token.text] = true end
-  local call, after = call_at(tokens, i + 2, names)
-  local argument = after and tokens[after]
-  if call and not (argument and (argument.kind == "string" or argument.text == "(" or argument.text == "{")) then
-    names.call[token.text] = call
+  local list, at = assigned_names(tokens, i)
+  for place = i, list and at - 2 or 0 do names.followed[place] = true end
+  for _, name in ipairs(list or {}) do
+    local behind = note_name(tokens, at, name, names)
+    if not behind then return end
+    names.followed[at] = true
+    if not tokens[behind] or tokens[behind].text ~= "," then return end
+    at = behind + 1
   end
 end
 
@@ -112,12 +163,14 @@ local function arguments(tokens, i)
   return first, behind and second or false
 end
 
-local function is_call(tokens, i)
-  local token = tokens[i]
-  return token and (token.kind == "string" or token.text == "(")
+-- Whether what lp.load is given at `i` is the object of an lp.compile, which is found by itself.
+local function is_compiled(tokens, i, names)
+  if tokens[i].text == "(" then i = i + 1 end
+  return call_at(tokens, i, names) == "compile"
+    or is_free_name(tokens, i) and names.compiled[tokens[i].text]
 end
 
-local function note_call(call, tokens, i, found)
+local function note_call(call, tokens, i, names, found)
   local first, second = arguments(tokens, i)
   local first_token = tokens[i].text == "(" and tokens[i + 1] or tokens[i]
   local line = first_token and first_token.line or tokens[i].line
@@ -126,20 +179,40 @@ local function note_call(call, tokens, i, found)
     found.blocks[#found.blocks + 1] = { text = good and first or nil, options = good and second or {}, line = line }
   elseif type(first) == "string" then
     found.objects[#found.objects + 1] = { name = first, line = line }
+  elseif not is_compiled(tokens, i, names) then
+    found.unfollowed[#found.unfollowed + 1] = { what = ("what lp.%s is given here"):format(call), line = line }
   end
+end
+
+-- A use of the library that is no call and gives it no name: `pcall(lp.load, …)`, `f(lp)`, `lp[x]`. What it does with
+-- it is not known.
+local function note_use(tokens, i, names, found)
+  local call = call_at(tokens, i, names)
+  local behind = library_at(tokens, i, names)
+  local next_token = tokens[behind or i + 1]
+  if not call and (not behind or field_at(tokens, behind)) then return end
+  if names.followed[i] or next_token and next_token.text == "=" then return end
+  local what = call and ("what becomes of lp.%s here"):format(call) or "what becomes of the library luaprobe here"
+  found.unfollowed[#found.unfollowed + 1] = { what = what, line = tokens[i].line }
 end
 
 --- What a script's text compiles and loads.
 -- @tparam string text
 -- @treturn table `blocks`: `{text, options, line}` of each lp.compile, `text` nil when its arguments are not literals;
---   `objects`: `{name, line}` of each lp.load and lp.open by a literal name or path; in the order of the text
+--   `objects`: `{name, line}` of each lp.load and lp.open by a literal name or path; `unfollowed`: `{what, line}` where
+--   the text does not tell what is compiled or loaded; in the order of the text
 function M.scan(text)
   local tokens = lexer.tokens((text:gsub("\r\n", "\n")))
-  local names, found = { library = {}, call = {} }, { blocks = {}, objects = {} }
+  local names = { library = {}, call = {}, compiled = {}, followed = {} }
+  local found = { blocks = {}, objects = {}, unfollowed = {} }
   for i = 1, #tokens do
     note_names(tokens, i, names)
     local call, behind = call_at(tokens, i, names)
-    if call and is_call(tokens, behind) then note_call(call, tokens, behind, found) end
+    if call and is_call(tokens, behind) then
+      note_call(call, tokens, behind, names, found)
+    else
+      note_use(tokens, i, names, found)
+    end
   end
   return found
 end

@@ -196,8 +196,8 @@ local function caller()
   end
 end
 
-local function nowhere(file, line, pack)
-  local message = pack and pack:edited_message() or "there is no object packed for it"
+local function nowhere(file, line, pack, seen)
+  local message = pack and pack:missing_message(seen) or "there is no object packed for it"
   err.raise { code = "ENOENT", stage = "compile", where = false,
     message = ("%s:%d: this BPF program is C text, %s, and there is no clang here to compile it"):format(
       file, line, message),
@@ -220,8 +220,9 @@ function M.compile(text, options)
   local found = script.pack and script.pack:block(hash.sha256(text), M.flags_text(options))
   if found then return found end
   local compiler = clang.find()
-  if not compiler then nowhere(info.short_src, info.currentline, script.pack) end
-  local line = line_of(script.text, text, info.currentline) or info.currentline
+  local line = line_of(script.text, text, info.currentline)
+  if not compiler then nowhere(info.short_src, info.currentline, script.pack, line ~= nil) end
+  line = line or info.currentline
   local name = options.name or (info.short_src:match "([%w_.-]+)$" or "script"):gsub("%.lua$", "")
   local block = { text = text, options = options, line = line, file = info.short_src, directory = script.directory }
   return { name = name, bytes = M.block(compiler, block, clang.here) }

@@ -20,8 +20,11 @@ local function string_or_nil(pointer)
   return pointer ~= nil and ffi.string(pointer) or nil
 end
 
+local is_command = false -- what runs is one of luaprobe's own commands: its lines say nothing to the reader
+
 -- The first line outside of this library: what the reader of the message can change.
 local function caller()
+  if is_command then return nil end
   for level = 3, 60 do
     local info = debug.getinfo(level, "Sl")
     if not info then return nil end
@@ -38,6 +41,15 @@ local function cut(text)
   return (text:gsub("%S+", function(word)
     return #word > LONGEST and word:sub(1, END) .. "…" .. word:sub(-END) or nil
   end))
+end
+
+--- Calls a function whose errors are told without the line that called it.
+function M.as_command(call, ...)
+  is_command = true
+  local ok, result = pcall(call, ...)
+  is_command = false
+  if not ok then error(result, 0) end
+  return result
 end
 
 --- Raises a structured error.

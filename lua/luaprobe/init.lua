@@ -6,6 +6,7 @@ local accounts = require "luaprobe.accounts"
 local cli = require "luaprobe.cli"
 local clock = require "luaprobe.clock"
 local columns = require "luaprobe.columns"
+local err = require "luaprobe.error"
 local map = require "luaprobe.map"
 local leftovers = require "luaprobe.leftovers"
 local object = require "luaprobe.object"
@@ -19,13 +20,13 @@ return {
   --- The object of a C text: see luaprobe.compile.
   compile = function(...) return require("luaprobe.compile").compile(...) end, -- most runs do not need it
   --- Packs a script: see luaprobe.packing.pack.
-  pack = function(...) return require("luaprobe.packing").pack(...) end,
+  pack = function(...) return err.as_command(require("luaprobe.packing").pack, ...) end,
   --- Unpacks a script: see luaprobe.packing.unpack.
-  unpack = function(...) return require("luaprobe.packing").unpack(...) end,
+  unpack = function(...) return err.as_command(require("luaprobe.packing").unpack, ...) end,
   --- Shows what a script or an object would do: see luaprobe.inspect.of.
-  inspect = function(...) return require("luaprobe.inspect_text").run(...) end,
+  inspect = function(...) return err.as_command(require("luaprobe.inspect_text").run, ...) end,
   --- Tells what this machine gives, and whether a script would run here: see luaprobe.check.run.
-  check = function(...) return require("luaprobe.check").run(...) end,
+  check = function(...) return err.as_command(require("luaprobe.check").run, ...) end,
   --- Opens a map that is pinned in a BPF file system: see luaprobe.map.open.
   open_map = map.open,
   --- Takes a pin away: see luaprobe.map.unpin.

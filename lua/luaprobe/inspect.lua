@@ -7,7 +7,7 @@ local facts = require "luaprobe.facts"
 local find = require "luaprobe.find"
 local hash = require "luaprobe.hash"
 local json = require "luaprobe.json"
-local pack = require "luaprobe.pack"
+local needed = require "luaprobe.needed"
 local packed = require "luaprobe.packed"
 
 local M = {}
@@ -20,37 +20,50 @@ local function copy_manifest(about, entry)
   return about
 end
 
--- C texts of the script that no packed object was made from.
-local function edited(items, entries)
-  local sources, list = {}, {}
-  for _, entry in ipairs(entries) do sources[entry.source .. entry.flags] = true end
-  for _, item in ipairs(items) do
-    if item.block.line and item.source and not sources[item.source .. item.flags] then
-      list[#list + 1] = ("line %d: this C text is not what was packed: it was edited"):format(item.block.line)
-    end
-  end
-  return list
+local function note(report, format, ...)
+  report.notes[#report.notes + 1] = format:format(...)
 end
 
-local function from_pack(report, source)
+-- What is packed, and where it is not what would run.
+local function from_pack(report, source, items)
+  local sources, names = {}, {}
   for _, entry in ipairs(source.entries) do
-    report.objects[#report.objects + 1] = copy_manifest(facts.of(entry.name, source:bytes(entry)), entry)
+    local about = facts.of(entry.name, source:bytes(entry))
+    report.objects[#report.objects + 1] = copy_manifest(about, entry)
+    sources[entry.source .. entry.flags], names[entry.name] = true, true
+  end
+  for _, item in ipairs(items) do
+    if item.failure then
+      note(report, "%s", item.failure.message)
+    elseif item.flags and not sources[item.source .. item.flags] then
+      note(report, "line %d: this C text is not what was packed: it was edited", item.line)
+    elseif not item.flags and not item.is_path and not names[item.name] then
+      note(report, "line %d: %s is not packed", item.line, item.name)
+    end
   end
 end
 
 local function from_items(report, items)
   for _, item in ipairs(items) do
-    local ok, bytes = pcall(pack.bytes, item, clang.here)
+    local ok, about = pcall(function() return facts.of(item.name, (needed.bytes(item, clang.here))) end)
     if ok then
-      local about = facts.of(item.name, bytes)
       about.arch, about.packed, about.source_sha256 = clang.here, false, item.source
       report.objects[#report.objects + 1] = about
-    elseif err.is(bytes) then
-      report.notes[#report.notes + 1] = ("%s: %s"):format(item.name, bytes.message)
+    elseif err.is(about) then
+      note(report, item.failure and "%s" or "line " .. item.line .. ": %s", about.message)
     else
-      error(bytes, 0)
+      error(about, 0)
     end
   end
+end
+
+-- What is loaded by a path is no part of the script; it is shown all the same.
+local function only_paths(items)
+  local list = {}
+  for _, item in ipairs(items) do
+    if item.is_path then list[#list + 1] = item end
+  end
+  return list
 end
 
 local function needs(report)
@@ -82,19 +95,11 @@ local function inspect_script(text, name, path)
   if not libraries then
     err.raise { code = "EINVAL", stage = "read", where = false, message = reason }
   end
-  local report = { file = name, kind = "script", size = #text, sha256 = hash.sha256(text), objects = {}, notes = {},
+  local items, notes = needed.of(name, path, script)
+  local report = { file = name, kind = "script", size = #text, sha256 = hash.sha256(text), objects = {}, notes = notes,
     libraries = libraries, packed = source ~= nil }
-  local items = pack.items(name, path, script)
-  if source then
-    from_pack(report, source)
-    local blocks = {}
-    for _, item in ipairs(items) do
-      if item.flags then blocks[#blocks + 1] = item end
-    end
-    for _, note in ipairs(edited(blocks, source.entries)) do report.notes[#report.notes + 1] = note end
-  else
-    from_items(report, items)
-  end
+  if source then from_pack(report, source, items) end
+  from_items(report, source and only_paths(items) or items)
   report.architectures = architectures(report.objects)
   report.kernel = needs(report)
   return report

@@ -95,7 +95,15 @@ local function show_object(object)
   if object.clang then say("  %-10s %s%s", "clang", object.clang, object.flags and ", flags " .. object.flags or "") end
 end
 
--- One architecture is shown whole, of the others how they differ: their hash and size.
+-- Whether two objects have the same programs, maps, helpers and types: all that is shown of them but size and hash.
+local function are_alike(one, other)
+  for _, key in ipairs { "programs", "maps", "helpers", "externs", "kernel_types", "kernel" } do
+    if json.encode(one[key]) ~= json.encode(other[key]) then return false end
+  end
+  return true
+end
+
+-- Objects of other architectures are shown whole where they do something else; otherwise their size and hash.
 local function show_objects(objects)
   local shown = {}
   for _, pass in ipairs { clang.here, false } do
@@ -107,8 +115,10 @@ local function show_objects(objects)
     end
   end
   for _, object in ipairs(objects) do
-    if shown[object.name] ~= object then
-      say("%s (packed for %s): %s, sha256 %s", object.name, object.arch, size(object.size), object.sha256)
+    if shown[object.name] ~= object and not are_alike(shown[object.name], object) then
+      show_object(object)
+    elseif shown[object.name] ~= object then
+      say("%s (packed for %s): the same, %s, sha256 %s", object.name, object.arch, size(object.size), object.sha256)
     end
   end
 end

@@ -9,12 +9,15 @@
 -- | string, `char` array of an event (up to its NUL) | string |
 -- | table with 1, 2, … as keys, array of an event | array |
 -- | other table, struct of an event | object |
+-- | pointer | string: "0x10" |
+-- | other FFI data: number or enumeration; anything else | number; string, as tostring has it |
 --
 -- A byte of a string that is not part of UTF-8 is written as the character U+EF00 + byte, so every parser takes the
 -- line and the bytes can be had back; such a character itself is taken for three bytes. See lp_json_escape.
 -- @module luaprobe.json
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
+local cdata = require "luaprobe.cdata"
 local err = require "luaprobe.error"
 local layout = require "luaprobe.layout"
 local value_of = require "luaprobe.value"
@@ -25,6 +28,7 @@ local DEPTH = 64 -- of tables in tables: one that holds itself would have no end
 local UNBOUNDED = 65536 -- a record is never longer, and the buffers end in zeros (runtime/ring.c)
 local int64, uint64 = ffi.typeof "int64_t", ffi.typeof "uint64_t"
 local char_pointer, byte_pointer = ffi.typeof "const char *", ffi.typeof "uint8_t *"
+local void_pointer = ffi.typeof "void *"
 
 -- Reused by every string; grows to what was needed most.
 local scratch_size = 4096
@@ -48,6 +52,10 @@ local function integer(value)
   local small = value_of.integer(value)
   if type(small) == "number" then return number(small) end
   return '"' .. tostring(value):gsub("U?LL$", "") .. '"'
+end
+
+local function address_of(value)
+  return '"' .. cdata.address(value) .. '"'
 end
 
 local encode, struct
@@ -82,7 +90,9 @@ function struct(types, address, type, depth)
     for i = 0, type.count - 1 do parts[i + 1] = struct(types, address + i * inner.size, inner, depth - 1) end
     return "[" .. table.concat(parts, ",") .. "]"
   end
-  return encode(value_of.read(types, address, type.id), depth)
+  local value = value_of.read(types, address, type.id)
+  if type.kind == "ptr" then return address_of(ffi.cast(void_pointer, value)) end
+  return encode(value, depth)
 end
 
 local known = {} -- BTF's description, by the number of the FFI type, or false
@@ -97,14 +107,31 @@ local function btf_type(value)
   return known[number_of]
 end
 
-local function cdata(value, depth)
-  if ffi.istype(uint64, value) or ffi.istype(int64, value) then return integer(value) end
-  local found = btf_type(value)
-  if found then return struct(found.types, ffi.cast(byte_pointer, value), found, depth) end
-  local size = ffi.sizeof(value)
-  local ok, address = pcall(ffi.cast, char_pointer, value)
-  if not ok then return string_of(tostring(value), #tostring(value)) end
+local function text(value, is_array)
+  if value == nil then return "null" end
+  local size = is_array and ffi.sizeof(value)
+  local address = ffi.cast(char_pointer, value)
   return string_of(address, tonumber(C.lp_text_length(address, size and size > 0 and size or UNBOUNDED)))
+end
+
+local function elements(value, depth)
+  local parts = {}
+  for i = 0, cdata.count(value) - 1 do parts[i + 1] = encode(value[i], depth) end
+  return "[" .. table.concat(parts, ",") .. "]"
+end
+
+-- A struct, or a pointer to one, of a type that BTF describes is shown by it; FFI data of other types by their kind.
+local function foreign(value, depth)
+  if ffi.istype(uint64, value) or ffi.istype(int64, value) then return integer(value) end
+  local found = not tonumber(value) and btf_type(value) -- tonumber has one for types themselves
+  if found then return struct(found.types, ffi.cast(byte_pointer, value), found, depth) end
+  local kind = cdata.kind(value)
+  if kind == "text" or kind == "string" then return text(value, kind == "text") end
+  if kind == "pointer" then return address_of(value) end
+  if kind == "array" then return elements(value, depth) end
+  if kind == "scalar" then return number(tonumber(value)) end
+  local shown = kind == "bool" and tonumber(value) ~= 0
+  return kind == "bool" and tostring(shown) or string_of(tostring(value), #tostring(value))
 end
 
 local function array(value, count, depth)
@@ -122,6 +149,9 @@ local function object(value, depth)
   table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
   for i, key in ipairs(keys) do
     local name = tostring(key)
+    if i > 1 and name == tostring(keys[i - 1]) then
+      err.misuse("JSON: the keys %s and %q are the same there", name, name)
+    end
     parts[i] = string_of(name, #name) .. ":" .. encode(value[key], depth)
   end
   return "{" .. table.concat(parts, ",") .. "}"
@@ -138,7 +168,7 @@ function encode(value, depth)
   if kind == "string" then return string_of(value, #value) end
   if kind == "number" then return number(value) end
   if kind == "boolean" then return tostring(value) end
-  if kind == "cdata" then return cdata(value, depth) end
+  if kind == "cdata" then return foreign(value, depth) end
   if kind == "nil" then return "null" end
   if kind ~= "table" then err.misuse("JSON has nothing for a %s", kind) end
   if depth == 0 then err.misuse("JSON: tables in tables, %d deep: does one hold itself?", DEPTH) end

@@ -111,13 +111,24 @@ look("links", function()
   return there, there and "yes" or "none", "probes are attached by perf events instead; links came with Linux 5.15"
 end)
 
--- Whether the kernel has a function of that name.
 local kallsyms
+
+-- Whether the kernel has a function of that name; nil when that cannot be told.
 local function has_function(name)
   kallsyms = kallsyms or C.lp_kallsyms_open(nil, false)
   if kallsyms == nil then return nil end
   local position, symbol = ffi.new "uint64_t[1]", ffi.new "struct lp_kernel_symbol"
   return C.lp_kallsyms_next(kallsyms, name, nil, position, symbol)
+end
+
+M.has_function = has_function
+
+local KERNEL_MULTI, USER_MULTI = "register_fprobe_ips", "bpf_uprobe_multi_link_attach" -- functions of the kernel
+
+--- Whether the kernel has the mechanism multi for a target; nil when that cannot be told.
+-- @tparam string target "kprobe:vfs_*"
+function M.has_multi(target)
+  return has_function(target:find "^u" and USER_MULTI or KERNEL_MULTI)
 end
 
 local function multi(name, version, option)
@@ -128,8 +139,8 @@ local function multi(name, version, option)
       ("wildcards attach one by one instead; it came with Linux %s and needs %s"):format(version, option)
   end
 end
-look("kprobe.multi", multi("register_fprobe_ips", "5.18", "CONFIG_FPROBE"))
-look("uprobe.multi", multi("bpf_uprobe_multi_link_attach", "6.6", "CONFIG_UPROBES"))
+look("kprobe.multi", multi(KERNEL_MULTI, "5.18", "CONFIG_FPROBE"))
+look("uprobe.multi", multi(USER_MULTI, "6.6", "CONFIG_UPROBES"))
 
 look("cgroup v2", function()
   local mount = cgroup.mounts()[1]

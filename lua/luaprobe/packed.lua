@@ -86,7 +86,7 @@ end
 --- The object of a C text.
 -- @tparam string source its SHA-256
 -- @tparam string flags as luaprobe.compile writes them
--- @treturn table|nil `name`, `bytes`; nil when it is not packed for this machine, which edited_message explains
+-- @treturn table|nil `name`, `bytes`; nil when it is not packed for this machine, which missing_message explains
 function Pack:block(source, flags)
   local found, failure = for_here(self, function(entry)
     return entry.source == source and entry.flags == flags
@@ -96,9 +96,12 @@ function Pack:block(source, flags)
 end
 
 --- Why block found nothing, as part of a sentence.
-function Pack:edited_message()
+-- @tparam boolean seen whether the C text is one that pack sees in the script
+function Pack:missing_message(seen)
   if self.other_machine then return self.other_machine.message:match ": (.*)$" end
-  return "which was edited after the script was packed (no packed object has its SHA-256)"
+  if seen then return "which was edited after the script was packed (no packed object has its SHA-256)" end
+  return "which is not in the pack: pack sees literal texts that are given to lp.compile by name, and this is none, or "
+    .. "it was made while the script ran"
 end
 
 -- The running script: `name`, `path`, `text`, `pack`, `directory`.

@@ -6,6 +6,7 @@ local cli = require "luaprobe.cli"
 local err = require "luaprobe.error"
 local find = require "luaprobe.find"
 local pack = require "luaprobe.pack"
+local text_of = require("luaprobe.text").of
 
 local M = {}
 
@@ -44,6 +45,7 @@ function M.pack(script, output, arch)
   local text, name, path = find.read_script(script)
   local packed, report = pack.pack(name, path, text, list)
   write(packed, script, path, output)
+  for _, note in ipairs(report.notes) do io.stderr:write(("luaprobe: %s: %s\n"):format(name, text_of(note))) end
   for _, row in ipairs(report) do
     io.stderr:write(("packed %s for %s: %d bytes, as %d bytes of text\n"):format(row.name, row.arch, row.size,
       row.text_size))

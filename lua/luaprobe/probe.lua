@@ -135,14 +135,22 @@ end
 
 -- Where the kernel has no mechanism multi, or does not know one of the functions, the other ways are taken, which also
 -- tell which function it is.
-local function start_without_multi(self)
+local function open_without_multi(self)
   close { self }
   local handles, failure = self.without_multi()
   self.without_multi = nil
   if not handles then return self.program:told(failure) end
   self.handles, self.functions = handles, count_functions(handles)
   self.mechanism = ffi.string(C.lp_probe_mechanism(handles[1]))
-  return start_all(self)
+end
+
+--- Opens the functions in another way than by mechanism multi, where the kernel has none.
+-- @raise error of stage "attach"
+function Probe:leave_multi()
+  local failure = self.without_multi and open_without_multi(self)
+    or not self.without_multi and self.mechanism == "multi" and { code = "EOPNOTSUPP", stage = "attach",
+      message = ("%s: this kernel has no mechanism multi"):format(self.target) }
+  if failure then err.raise(failure) end
 end
 
 --- Lets the program run.
@@ -150,7 +158,7 @@ end
 function Probe:start()
   local failure = start_all(self)
   if failure and self.without_multi and (failure.code == "EOPNOTSUPP" or failure.code == "ENOENT") then
-    failure = start_without_multi(self)
+    failure = open_without_multi(self) or start_all(self)
   end
   if failure then err.raise(failure) end
   self.started = true

@@ -2,6 +2,7 @@
 -- @module luaprobe.text
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
+local cdata = require "luaprobe.cdata"
 local value_of = require "luaprobe.value"
 
 local M = {}
@@ -30,21 +31,42 @@ local function integer(value)
   return (tostring(value):gsub("U?LL$", ""))
 end
 
---- Text that is safe to print: control characters and backslashes escaped, so that no name breaks a line or drives
--- a terminal.
--- @param value a string; a number; a boolean; nil or a NULL pointer, which is "-"; a `char` array out of an event,
---   which ends at its NUL; a 64-bit integer
--- @treturn string|number
-function M.of(value)
+local of
+
+local function elements(value)
+  local parts = {}
+  for i = 0, cdata.count(value) - 1 do parts[i + 1] = tostring(of(value[i])) end
+  return "[" .. table.concat(parts, ",") .. "]"
+end
+
+-- FFI data that is no text.
+local function other(value, kind)
+  if kind == "pointer" then return cdata.address(value) end
+  if kind == "array" then return elements(value) end
+  if kind == "scalar" then return tonumber(value) end
+  local shown = kind == "bool" and tostring(tonumber(value) ~= 0) or tostring(value)
+  return escape(shown, #shown)
+end
+
+function of(value)
   local kind = type(value)
   if kind == "number" then return value end
   if kind == "string" then return escape(value, #value) end
   if value == nil then return "-" end -- a NULL pointer too
   if kind ~= "cdata" then return tostring(value) end
   if ffi.istype(uint64, value) or ffi.istype(int64, value) then return integer(value) end
-  local size = ffi.sizeof(value)
+  kind = cdata.kind(value)
+  if kind ~= "text" and kind ~= "string" then return other(value, kind) end
+  local size = kind == "text" and ffi.sizeof(value)
   local address = ffi.cast(char_pointer, value)
   return escape(address, tonumber(C.lp_text_length(address, size and size > 0 and size or UNBOUNDED)))
 end
+
+--- Text that is safe to print: control characters and backslashes escaped, so that no name breaks a line or drives
+-- a terminal.
+-- @param value a string; a number; a boolean; nil or a NULL pointer, which is "-"; out of an event: a `char` array,
+--   which ends at its NUL, a 64-bit integer, a pointer, which is "0x10", an array of numbers, which is "[0,7]"
+-- @treturn string|number
+M.of = of
 
 return M

@@ -56,6 +56,61 @@ describe("check", function()
     remove()
   end)
 
+  local function of_script(text)
+    local directory, remove = helper.temporary_directory()
+    helper.write(directory .. "/tool.lua", text)
+    local out, status = rows(directory .. "/tool.lua")
+    remove()
+    return out, status
+  end
+
+  it("says no to what would not attach: no kprobes, no such raw tracepoint, sections without a target", function()
+    if not helper.has_program "clang" then return pending "needs clang" end
+    local out = of_script [=[
+require("luaprobe").compile [[
+#include "luaprobe.bpf.h"
+SEC("xdp") int packet(void *ctx) { return 2; }
+SEC("syscall") int call(void *ctx) { return 0; }
+SEC("raw_tracepoint/nosuch") int nosuch(void *ctx) { return 0; }
+SEC("raw_tracepoint/sched_switch") int switched(void *ctx) { return 0; }
+SEC("kprobe/vfs_*") int all(void *ctx) { return 0; }
+char LICENSE[] SEC("license") = "GPL";
+]]]=]
+    assert.is_truthy(out:find "NO   packet +xdp, which says no target", out)
+    assert.is_truthy(out:find "NO   nosuch " and out:find("no such raw tracepoint", 1, true), out)
+    assert.is_truthy(out:find "yes  switched ", out)
+    assert.is_truthy(out:find((helper.has_kprobes() and "yes" or "NO ") .. "  all "), out)
+  end)
+
+  it("of what has no program that is known says so", function()
+    local out, status = of_script "print 'x'"
+    assert.are.same({ "note: it has no BPF programs\n", 0 }, { out, status })
+    out, status = of_script "local lp = require 'luaprobe'\nlp.load(name)\nlp.load 'nonesuch'"
+    assert.are.equal(1, status)
+    assert.is_truthy(out:find("NO   nonesuch ", 1, true) and out:find("note: line 2:", 1, true), out)
+    out, status = of_script "local lp = require 'luaprobe'\nlp.load(name)"
+    assert.are.equal(1, status, out)
+  end)
+
+  it("looks at what would run of a packed script that was edited", function()
+    if not helper.has_program "clang" then return pending "needs clang" end
+    local directory, remove = helper.temporary_directory()
+    local path = directory .. "/tool.lua"
+    helper.write(path, [=[
+require("luaprobe").load(require("luaprobe").compile [[
+#include "luaprobe.bpf.h"
+SEC("raw_tracepoint/sched_switch") int enter(void *ctx) { return 0; }
+char LICENSE[] SEC("license") = "GPL";
+]])]=])
+    assert.are.equal(0, select(3, helper.luaprobe_run("pack " .. path)))
+    helper.write(path, (helper.read(path):gsub("sched_switch", "nosuch", 1)))
+    local out = rows(path)
+    assert.is_truthy(out:find "NO   enter +raw_tracepoint:nosuch", out)
+    out = helper.run(("LUAPROBE_CLANG=/none %s check %s"):format(helper.luaprobe, path))
+    assert.is_truthy(out:find("NO   tool", 1, true) and out:find("edited after", 1, true), out)
+    remove()
+  end)
+
   it("tells a user without privileges what is missing", function()
     local directory, remove = helper.temporary_directory()
     os.execute(("chmod 755 %s && cp %s %s/"):format(directory, helper.luaprobe, directory))

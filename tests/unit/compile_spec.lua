@@ -18,6 +18,10 @@ describe("the programs of a script", function()
     assert.are.equal("d@3 n:3", names "local l = require 'luaprobe'\nlocal c = 1\nl.load(l.compile 'd') l.open 'n'")
     assert.are.equal("e@2", names "local lp = require 'luaprobe' local compile = lp.compile\ncompile 'e'")
     assert.are.equal("one:1 two:2", names "lp = require 'luaprobe' lp.load('one', { const = f() })\nlp.open('two')")
+    assert.are.equal("a@1 n:1", names "local lp = require'luaprobe' local c, o = lp.compile, lp.open o(c 'a') o 'n'")
+    assert.are.equal("a@1", names "local lp = require 'luaprobe' lp['compile']'a'")
+    assert.are.equal("a@1 n:1",
+      names [[local lp = require 'luaprobe'; local q = lp; local r = q; q.compile 'a' r.load 'n']])
     assert.are.equal("f@2", names "#!/x 'y\nlocal lp = require 'luaprobe' lp.compile 'f'")
   end)
 
@@ -27,6 +31,26 @@ describe("the programs of a script", function()
     assert.are.equal("", names "local lp = require 'luaprobe' local s = \"lp.compile 'a'\" --[[ lp.load 'x' ]]")
     assert.are.equal("", names "local lp = require 'luaprobe' x.lp.compile 'a' lp.compiled 'b' y:lp()")
     assert.are.equal("?@1 ?@1", names "local lp = require 'luaprobe' lp.compile(text) lp.compile('a', { name = f() })")
+  end)
+
+  it("are told of where the text does not say what they are", function()
+    local function unfollowed(text)
+      local list = {}
+      for i, use in ipairs(blocks.scan("local lp = require 'luaprobe'\n" .. text).unfollowed) do
+        list[i] = ("%s@%d"):format(use.what, use.line)
+      end
+      return table.concat(list, "; ")
+    end
+    assert.are.equal("what lp.load is given here@2", unfollowed "lp.load(name)")
+    assert.are.equal("what becomes of lp.load here@3", unfollowed "\npcall(lp.load, 'x')")
+    assert.are.equal("what becomes of the library luaprobe here@2", unfollowed "f(lp)")
+    assert.are.equal("what becomes of the library luaprobe here@2", unfollowed "lp[k] 'x'")
+    assert.are.equal("what becomes of lp.compile here@2", unfollowed "local c = lp.compile f(c)")
+    for _, text in ipairs { "lp.load 'x'", "lp.load(lp.compile 'x')", "local p = lp.compile 'x' lp.load(p)",
+      "lp.columns { 'x' }", "local c, o = lp.compile, lp.open", "local q = lp q.text(lp.text)",
+      "local x = { lp = 1 }" } do
+      assert.are.equal("", unfollowed(text), text)
+    end
   end)
 
   it("survive any text", function()

@@ -131,6 +131,19 @@ describe("the libraries that a script asks for", function()
     assert.are.equal("package!@1 package.loadlib!@1", (names("package.loadlib()"):gsub("package@", "package!@")))
   end)
 
+  it("are found behind another environment, and among luaprobe's own functions", function()
+    assert.are.equal("module!@1 os.execute!@2", names "module 'os'\nexecute 'x'")
+    assert.are.equal("io.popen!@2 module!@1", names "module('io')\npopen 'x'")
+    assert.are.equal("io@1 io.popen!@1 setfenv!@1", names "setfenv(1, io) popen 'x'")
+    assert.are.equal("luaprobe.unpack!@2", names "local lp = require 'luaprobe'\nlp.unpack('/etc/x', '/etc/y')")
+    assert.are.equal("luaprobe.pack!@1 luaprobe.save!@1",
+      names "require'luaprobe'.save 'x' require('luaprobe').pack 'x'")
+    assert.are.equal("luaprobe.open_map!@1 luaprobe.unpin!@1",
+      names "local lp = require 'luaprobe' return function() lp.unpin 'x' lp.open_map 'y' end")
+    assert.are.equal("luaprobe[?]!@1", names "local lp = require 'luaprobe' lp[x]()")
+    assert.are.equal("require(luaprobe.cdef)!@1", names "require('luaprobe.cdef')")
+  end)
+
   it("of a text that is no Lua, or bytecode, are none", function()
     assert.is_nil(asks.of("print(", "test"))
     assert.is_nil(asks.of(string.dump(function() end), "test"))
@@ -188,6 +201,52 @@ error "ran"
     helper.write(path, (helper.read(path):gsub("__u32 uid;", "__u32 uid; ")))
     local out = helper.luaprobe_run("inspect " .. path)
     assert.is_truthy(out:find("note: line 8:", 1, true) and out:find("edited", 1, true), out)
+  end)
+
+  it("tells what can be known, with a note for what cannot", function()
+    os.execute(("cp %sgetpgid.bpf.o %s/"):format(helper.fixtures, directory))
+    helper.write(directory .. "/partly.lua", ([[
+local lp = require "luaprobe"
+os.execute "x"
+lp.compile(text)
+lp.load "nonesuch"
+lp.compile("int x;", { cflags = { "-fplugin=x" } })
+lp.load(name)
+lp.load "DIR/getpgid.bpf.o"
+lp.load "changes"]]):gsub("DIR", directory))
+    os.execute(("cp %schanges.bpf.o %s/"):format(helper.fixtures, directory))
+    local report = inspect.of(directory .. "/partly.lua")
+    local notes = table.concat(report.notes, "\n")
+    for _, part in ipairs { ":3: what lp.compile is given", ":4: there is neither nonesuch", ":5: lp.compile: '-fplugin=x'",
+      "line 6: what lp.load is given", "line 7: " } do
+      assert.is_truthy(notes:find(part, 1, true), notes)
+    end
+    assert.are.equal(2, #report.objects)
+    assert.is_true(by_name(report.libraries)["os.execute"].acts)
+    local out, err, status = helper.luaprobe_run(("inspect %s/partly.lua"):format(directory))
+    assert.are.same({ "", 0 }, { err, status })
+    assert.is_truthy(out:find("CHANGES", 1, true) and out:find("os.execute (!)", 1, true), out)
+  end)
+
+  it("shows an object whole that does something else on another processor", function()
+    if not helper.has_program "clang" then return pending "needs clang" end
+    helper.write(directory .. "/arm.lua", [=[
+require("luaprobe").compile [[
+#include "luaprobe.bpf.h"
+SEC("tracepoint/syscalls/sys_enter_getpgid")
+int enter(void *ctx)
+{
+#ifdef __TARGET_ARCH_arm64
+    bpf_send_signal(9);
+#endif
+    return 0;
+}
+char LICENSE[] SEC("license") = "GPL";
+]]]=])
+    local _, err, status = helper.luaprobe_run(("pack %s/arm.lua --arch x86_64,arm64"):format(directory))
+    assert.are.equal(0, status, err)
+    local out = helper.luaprobe_run(("inspect %s/arm.lua"):format(directory))
+    assert.is_truthy(out:find "CHANGES +bpf_send_signal", out)
   end)
 
   it("as JSON is what a parser takes, arrays that are empty included", function()

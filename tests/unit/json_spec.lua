@@ -38,6 +38,28 @@ describe("JSON", function()
     assert.are.equal('"x\\"y"', json.encode(field.path))
   end)
 
+  it("takes no FFI data for text that is none", function()
+    local field = ffi.new [[struct {
+      void *pointer; uint8_t bytes[3]; uint16_t shorts[2][2]; bool on; const char *text;
+    }]]
+    field.pointer, field.bytes[1] = ffi.cast("void *", 16), 7
+    assert.are.equal('"0x10"', json.encode(field.pointer))
+    assert.are.equal('"0xffffffff81000000"', json.encode(ffi.cast("void *", 0xffffffff81000000ULL)))
+    assert.are.equal("[0,7,0]", json.encode(field.bytes))
+    assert.are.equal("[[0,0],[0,0]]", json.encode(field.shorts))
+    assert.are.equal("null", json.encode(field.text))
+    assert.are.equal("1", json.encode(ffi.new("enum { json_a, json_b }", 1)))
+    assert.are.equal("true", json.encode(ffi.new("bool", true)))
+    for _, type in ipairs { "int", "char[4]", "char *" } do
+      assert.are.equal('"' .. tostring(ffi.typeof(type)) .. '"', json.encode(ffi.typeof(type)))
+    end
+    assert.is_truthy(json.encode(field):find '^"cdata<')
+  end)
+
+  it("has no key twice", function()
+    assert.is_false(pcall(json.encode, { [1.5] = 1, ["1.5"] = 2 }))
+  end)
+
   it("lets nothing through that drives a terminal or breaks a line", function()
     local all = {}
     for byte = 0, 255 do all[#all + 1] = string.char(byte) end

@@ -36,6 +36,17 @@ describe("columns", function()
 end)
 
 describe("text", function()
+  it("of FFI data is what it is, and reads no memory that a pointer names", function()
+    local field = ffi.new "struct { void *pointer; uint8_t bytes[3]; const char *text; }"
+    field.pointer, field.bytes[1] = ffi.cast("void *", 16), 7
+    assert.are.equal("0x10", lp.text(field.pointer))
+    assert.are.equal("[0,7,0]", lp.text(field.bytes))
+    assert.are.equal("-", lp.text(field.text))
+    assert.are.equal(1, lp.text(ffi.new("enum { text_a, text_b }", 1)))
+    assert.are.equal("ctype<char [4]>", lp.text(ffi.typeof "char[4]"))
+    assert.is_truthy(lp.text(field):find "^cdata<")
+  end)
+
   it("cannot break a line or drive a terminal", function()
     assert.are.equal("a\\nb", lp.text "a\nb")
     assert.are.equal("\\x1b[2J", lp.text "\27[2J")

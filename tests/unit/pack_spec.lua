@@ -149,6 +149,21 @@ print(hashlib.sha256(zlib.decompress(base64.b64decode(sys.stdin.read()))).hexdig
     assert.are.equal(1, select(3, without_clang(path)))
   end)
 
+  it("is told of what could not be packed, when packing and when running", function()
+    local tail = "\nlocal ok, failure = pcall(lp.compile, 'int y;') io.stderr:write(tostring(failure))"
+    local path = write("tool.lua", SCRIPT .. tail)
+    local _, err, status = helper.luaprobe_run("pack " .. path)
+    assert.are.equal(0, status, err)
+    assert.is_truthy(err:find("line 14: what becomes of lp.compile here", 1, true), err)
+    _, err = without_clang(path)
+    assert.is_truthy(err:find("which is not in the pack", 1, true), err)
+    assert.is_nil(err:find("edited", 1, true), err)
+    path = write("tool.lua", (SCRIPT:gsub("lp%.compile", "compile"):gsub("lp%.open", "lp.open"):gsub(
+      'require "luaprobe"', '%0\nlocal q, compile = lp, lp["compile"]')))
+    pack(path)
+    assert.are.same({ "42\ttool\n", "", 0 }, { without_clang(path) })
+  end)
+
   it("for another architecture only says so", function()
     local path = write("tool.lua", SCRIPT)
     local other = require("luaprobe.clang").here == "arm64" and "x86_64" or "arm64"
@@ -203,6 +218,10 @@ describe("what cannot be packed", function()
     refused('local lp = require "luaprobe"\n\nlp.compile [[\nint x = y;\n]]', "bad.lua:4:", "undeclared")
     refused('require "luaprobe".compile([[int x;]], { cflags = "-fplugin=/tmp/x.so" })', "-fplugin")
     refused('require "luaprobe".compile([[int x;]], { cflags = { "-o/etc/x" } })', "-o/etc/x")
+    local many = {}
+    for i = 1, C.LP_PACK_OBJECTS + 1 do many[i] = ("lp.compile [[int x%d;]]"):format(i) end
+    refused('local lp = require "luaprobe"\n' .. table.concat(many, "\n"), "257 packed objects", "may have 256")
+    refused('local lp = require "luaprobe"\nlp.load(name)', "nothing to pack", "line 2:")
     refused(string.dump(function() end), "bytecode")
     assert.are.equal(2, select(3, helper.luaprobe_run("pack opensnoop -o - --arch mips")))
     assert.are.equal(2, select(3, helper.luaprobe_run "pack opensnoop"))

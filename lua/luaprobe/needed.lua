@@ -1,0 +1,131 @@
+--- The BPF objects that a script needs, found in its text: for packing, inspecting and checking it.
+-- @module luaprobe.needed
+local ffi = require "ffi"
+local C = require "luaprobe.cdef"
+local blocks = require "luaprobe.blocks"
+local clang = require "luaprobe.clang"
+local compile = require "luaprobe.compile"
+local embedded = require "luaprobe.embedded"
+local err = require "luaprobe.error"
+local files = require "luaprobe.files"
+local find = require "luaprobe.find"
+local hash = require "luaprobe.hash"
+
+local M = {}
+
+local function refusal(format, ...)
+  return { code = "EINVAL", stage = "pack", where = false, message = format:format(...) }
+end
+
+-- The base name of a script, as a name for its blocks.
+local function base_name(name)
+  return (((name:match "([^/]+)$" or name):gsub("%.lua$", ""):gsub("[^%w_.-]", "_")))
+end
+
+-- Reads a block's options; what is wrong with them is told at the script's line.
+local function options_of(block, name)
+  local ok, options = pcall(compile.options, block.text, block.options)
+  if ok then return options end
+  return nil, refusal("%s:%d: %s", name, block.line, (tostring(options):gsub("^.-(lp%.compile)", "%1")))
+end
+
+local function item_of_block(block, name, default, directory)
+  if not block.text then
+    return { name = default, line = block.line, failure = refusal("%s:%d: what lp.compile is given here is not literal "
+      .. "text and options, so it cannot be packed", name, block.line) }
+  end
+  local options, failure = options_of(block, name)
+  if not options then return { name = default, line = block.line, failure = failure } end
+  return { name = options.name or default, line = block.line, source = hash.sha256(block.text),
+    flags = compile.flags_text(options),
+    block = { text = block.text, options = options, line = block.line, file = name:match "[^/]+$",
+      directory = directory } }
+end
+
+local NO_OPTIONS = { cflags = {}, include = {} }
+
+-- An object that is loaded by its name: from its C text beside the script, on LUAPROBE_PATH or inside the binary; or as
+-- it is.
+local function item_of_name(found, name)
+  local object = found.name:gsub("%.bpf%.o$", "")
+  local item = { name = object, line = found.line }
+  if object:find "[^%w_.-]" or object == "" then
+    item.failure = refusal("%s:%d: %q cannot be the name of a packed object", name, found.line, object)
+    return item
+  end
+  local places = find.places(object)
+  local source = places.source_path and files.read(places.source_path) or not places.path and embedded.source(object)
+  item.object_path, item.bytes = places.path, places.bytes
+  if source then
+    item.source = hash.sha256(source)
+    item.block = { text = source, options = NO_OPTIONS, line = 1, file = object .. ".bpf.c",
+      directory = places.source_path and places.source_path:match "^(.*/)" }
+  elseif not places.path and not places.bytes then
+    item.failure = refusal("%s:%d: there is neither %s.bpf.c nor %s.bpf.o beside the script, on LUAPROBE_PATH or "
+      .. "inside luaprobe", name, found.line, object, object)
+  end
+  return item
+end
+
+local function item_of_object(found, name)
+  if not found.name:find("/", 1, true) then return item_of_name(found, name) end
+  return { name = found.name, line = found.line, is_path = true, object_path = found.name }
+end
+
+--- What a script needs, as far as its text tells.
+-- @tparam string name
+-- @tparam string|nil path where it lies
+-- @tparam string text
+-- @treturn {table,…} `{name, line, source, flags, block, is_path, failure}`: `block` is what can be compiled, `is_path`
+--   an object that is loaded by its path and so is never packed, `failure` why there can be no object, not raised
+-- @treturn {string,…} notes: what is loaded besides, of which the text tells no more
+function M.of(name, path, text)
+  find.set_script(path)
+  local found, items, notes = blocks.scan(text), {}, {}
+  local directory = path and (path:match "^(.*/)" or "./")
+  for i, block in ipairs(found.blocks) do
+    items[i] = item_of_block(block, name, base_name(name) .. (#found.blocks > 1 and "-" .. i or ""), directory)
+  end
+  local seen = {}
+  for _, object in ipairs(found.objects) do
+    if not seen[object.name] then items[#items + 1] = item_of_object(object, name) end
+    seen[object.name] = true
+    if object.name:find("/", 1, true) then
+      notes[#notes + 1] = ("line %d: %s is loaded by its path: it is not packed"):format(object.line, object.name)
+    end
+  end
+  for _, use in ipairs(found.unfollowed) do
+    notes[#notes + 1] = ("line %d: %s cannot be told from the text: what that compiles or loads is not seen, and not "
+      .. "packed"):format(use.line, use.what)
+  end
+  return items, notes
+end
+
+-- Without its debugging sections.
+local function stripped(path)
+  local buffer = ffi.new "char[4096]"
+  local directory = err.check(C.lp_directory_make_temporary(buffer, 4096))
+  local copy = ffi.string(buffer) .. "/object.o"
+  local result = C.lp_object_strip(path, copy)
+  local bytes = result == 0 and files.read(copy)
+  C.lp_directory_remove(buffer, directory)
+  err.check(result)
+  return bytes
+end
+
+--- The bytes of an item for an architecture, and the clang that made it.
+-- @raise error of stage "compile", "read" or "pack"
+function M.bytes(item, arch)
+  if item.failure then err.raise(item.failure) end
+  if item.is_path then return select(2, find.object(item.object_path)) end
+  local compiler = item.block and clang.find()
+  if compiler then return compile.block(compiler, item.block, arch), compiler.version:match "^%S+" end
+  if arch == clang.here and item.object_path then return stripped(item.object_path) end
+  if arch == clang.here and item.bytes then return ffi.string(item.bytes.data, item.bytes.size) end
+  err.raise { code = "ENOENT", stage = "pack", where = false,
+    message = ("%s cannot be packed for %s: %s"):format(item.name, arch,
+      item.block and "there is no clang here to compile it" or "there is only an object of this machine, no C text"),
+    hint = item.block and "apt install clang libbpf-dev linux-libc-dev" or "put its .bpf.c beside the script" }
+end
+
+return M
