@@ -217,7 +217,8 @@ lp.load "changes"]]):gsub("DIR", directory))
     os.execute(("cp %schanges.bpf.o %s/"):format(helper.fixtures, directory))
     local report = inspect.of(directory .. "/partly.lua")
     local notes = table.concat(report.notes, "\n")
-    for _, part in ipairs { ":3: what lp.compile is given", ":4: there is neither nonesuch", ":5: lp.compile: '-fplugin=x'",
+    for _, part in ipairs {
+      ":3: what lp.compile is given", ":4: there is neither nonesuch", ":5: lp.compile: '-fplugin=x'",
       "line 6: what lp.load is given", "line 7: " } do
       assert.is_truthy(notes:find(part, 1, true), notes)
     end
