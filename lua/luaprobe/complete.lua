@@ -1,5 +1,7 @@
 --- Completion at the prompt: what could follow the text before the cursor.
 -- @module luaprobe.complete
+local bit = require "bit"
+local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 
 local M = {}
@@ -77,6 +79,9 @@ local function members(plan, before, prefix)
   return sorted_names(types:fields(type), prefix)
 end
 
+-- What lp.count and lp.latency group by besides fields.
+local GROUPS = { "func", "stack" }
+
 local function field(call, text)
   local plan = plan_of(call)
   if not plan then return "", {} end
@@ -88,7 +93,11 @@ local function field(call, text)
   local format = current:match ":(%w*)$"
   if format then return format, starting_with(format, FORMATS) end
   if before then return prefix, members(plan, before, prefix) end
-  return current, starting_with(current, plan:names())
+  local names = plan:names()
+  if call:find "by%s*=%s*$" then
+    for _, name in ipairs(GROUPS) do names[#names + 1] = name end
+  end
+  return current, starting_with(current, names)
 end
 
 -- ---- outside of quotes: Lua ----------------------------------------------------------------------------------------
@@ -99,12 +108,35 @@ local function add_keys(found, container)
   end
 end
 
-local function keys_of_cdata(found, value)
-  local described = require("luaprobe.pretty").describe(value)
-  if described and described.members then add_keys(found, described.types:fields(described)) end
+-- The members of a struct or union that only FFI knows, through pointers, and those of anonymous members.
+local STRUCT, POINTER, TYPEDEF, ATTRIBUTE = 1, 2, 7, 8 -- CT_* of LuaJIT's lj_ctype.h
+local function add_ffi_members(found, id)
+  local info = ffi.typeinfo(id)
+  local kind = info and bit.rshift(info.info, 28)
+  if kind == POINTER or kind == TYPEDEF or kind == ATTRIBUTE then
+    return add_ffi_members(found, bit.band(info.info, 0xffff))
+  end
+  local member = kind == STRUCT and info.sib
+  while member do
+    local its = ffi.typeinfo(member)
+    if its.name then found[its.name] = true else add_ffi_members(found, member) end
+    member = its.sib
+  end
 end
 
+local function keys_of_cdata(found, value)
+  local described = require("luaprobe.pretty").describe(value)
+  if described and described.members then
+    add_keys(found, described.types:fields(described))
+  elseif ffi.typeinfo then
+    add_ffi_members(found, tonumber(ffi.typeof(value)))
+  end
+end
+
+-- Objects of luaprobe say by themselves what there is to see: `__names` of their metatable.
 local function keys_of(value)
+  local own = type(value) == "table" and getmetatable(value)
+  if type(own) == "table" and own.__names then return own.__names(value) end
   local found = {}
   if type(value) == "cdata" then keys_of_cdata(found, value) end
   if type(value) == "table" then add_keys(found, value) end
@@ -129,11 +161,22 @@ local function value_at(path)
   return value
 end
 
+-- Those that can be called: `value:name()`.
+local function methods_among(value, names)
+  local methods = {}
+  for _, name in ipairs(names) do
+    local ok, member = pcall(function() return value[name] end)
+    if ok and type(member) == "function" then methods[#methods + 1] = name end
+  end
+  return methods
+end
+
 local function lua_names(text)
-  local path, prefix = text:match "([%a_][%w_.]*)[.:]([%w_]*)$"
+  local path, operator, prefix = text:match "([%a_][%w_.]*)([.:])([%w_]*)$"
   if path then
     local ok, value = pcall(value_at, path)
-    return prefix, ok and starting_with(prefix, keys_of(value)) or {}
+    local names = ok and starting_with(prefix, keys_of(value)) or {}
+    return prefix, operator == ":" and methods_among(value, names) or names
   end
   prefix = text:match "[%a_][%w_]*$"
   if not prefix then return "", {} end

@@ -121,6 +121,13 @@ function M.new(object, sort)
     if not ok then refuse(object, sort, reason) end
   end
 
+  --- For completion.
+  function proxy.__names()
+    local names = {}
+    for name in pairs(found) do names[#names + 1] = name end
+    return names
+  end
+
   return setmetatable({}, proxy)
 end
 

@@ -108,8 +108,10 @@ function M.text(what)
 end
 
 --- Shows help.
-function M.show(what)
-  io.stdout:write(M.text(what), "\n")
+function M.show(...)
+  local what = ...
+  local is_nothing = select("#", ...) > 0 and what == nil
+  io.stdout:write(is_nothing and "that is nil: there is no such thing" or M.text(what), "\n")
 end
 
 return M

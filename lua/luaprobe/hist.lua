@@ -1,5 +1,7 @@
 --- lp.hist: histograms as text.
 -- @module luaprobe.hist
+local err = require "luaprobe.error"
+
 local M = {}
 
 local WIDTH = 40
@@ -26,6 +28,7 @@ end
 -- @tparam[opt] table opts `title`: a line above; `unit`: what `from` and `to` are counted in
 -- @treturn string lines
 function M.text(slots, opts)
+  if type(slots) ~= "table" then err.misuse("lp.hist takes a list of slots, not a %s", type(slots)) end
   opts = opts or {}
   local lines = {}
   if opts.title then lines[#lines + 1] = opts.title end

@@ -3,6 +3,7 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local value_of = require "luaprobe.value"
 
 local M = {}
 
@@ -125,6 +126,9 @@ end
 -- @param address a number or uint64_t
 -- @treturn string the address in hexadecimal where it is nobody's
 function M.symbol(address)
+  if type(address) ~= "number" and not value_of.is_integer(address) then
+    err.misuse("lp.ksym takes an address, not a %s", type(address))
+  end
   return text_in(open_all(), address)
 end
 

@@ -173,13 +173,29 @@ local function extended(kind, methods)
   return all
 end
 
+-- What Tab offers, besides methods.
+local PROPERTIES = { "name", "kind", "type", "max_entries", "key_size", "value_size", "flags", "pin" }
+
+local function names_of(kind)
+  local names = { unpack(PROPERTIES) }
+  for name, method in pairs(Map) do
+    if type(method) == "function" and not name:find "^__" then names[#names + 1] = name end
+  end
+  for name in pairs(extended(kind, METHODS[kind.module](kind))) do
+    if CALLS[name] then names[#names + 1] = name end
+  end
+  if kind.module == "events" then names[#names + 1] = "lost" end
+  return names
+end
+
 local metatables = {} -- by kind, made when a map of it is first used
 
 -- The module of a kind is only loaded when something of it is called: most runs have just events.
 local function metatable_of(kind)
   if metatables[kind] then return metatables[kind] end
   local methods
-  local metatable = { __tostring = Map.__tostring, __newindex = properties.write }
+  local metatable = { __tostring = Map.__tostring, __newindex = properties.write,
+    __names = function() return names_of(kind) end }
   function metatable.__index(self, key)
     if Map[key] then return Map[key] end
     if CALLS[key] then

@@ -200,6 +200,9 @@ end
 -- @treturn {{target=,arguments=},…} `target` as attach takes it; `arguments` a string or nil
 -- @raise error of stage "attach" for a binary or a tracefs that cannot be read, and for kprobes where there are none
 function M.list(pattern, verbose)
+  if pattern ~= nil and type(pattern) ~= "string" then
+    err.misuse('lp.probes takes a pattern like "kprobe:vfs_*", not a %s', type(pattern))
+  end
   local signatures = {}
   local found = setmetatable({}, listing(signatures))
   local function add(target, arguments)

@@ -48,8 +48,10 @@ end
 
 local shown = { __tostring = function(list)
   if #list == 0 then return "nothing is attached" end
-  local format = "%-10s %-40s %-8s %9s %12s %10s %8s"
-  local lines = { format:format("WHAT", "TARGET", "BY", "SECONDS", "HITS", "PER_SEC", "LOST") }
+  local longest = #"TARGET"
+  for _, each in ipairs(list) do longest = math.max(longest, #each.target) end
+  local format = "%-10s %-" .. math.min(longest, 60) .. "s %-9s %8s %10s %8s %6s"
+  local lines = { format:format("WHAT", "TARGET", "MECHANISM", "SECONDS", "HITS", "PER_SEC", "LOST") }
   for _, each in ipairs(list) do
     lines[#lines + 1] = format:format(each.what, each.target, each.mechanism, ("%.1f"):format(each.seconds),
       number_or_dash("%.0f", each.hits), number_or_dash("%.1f", each.rate), number_or_dash("%.0f", each.lost))

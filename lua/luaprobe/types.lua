@@ -30,6 +30,11 @@ function Types.__index(self, key)
   return type(key) == "string" and Types.find(self, key) or nil
 end
 
+-- For completion: its types have no names that a "." could stand before, `types["struct ` has.
+function Types.__names()
+  return { "find" }
+end
+
 local raw_type = ffi.new "struct lp_type"
 local raw_member = ffi.new "struct lp_member"
 local raw_enumerator = ffi.new "struct lp_enumerator"
