@@ -45,6 +45,11 @@ local function open()
   return opened
 end
 
+--- Whether anything can be kept.
+function M.is_there()
+  return open() ~= false
+end
+
 --- A cached file.
 -- @treturn string|nil its bytes
 -- @raise error of stage "cache" when the directory is not this user's alone

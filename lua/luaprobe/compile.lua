@@ -98,7 +98,7 @@ end
 
 -- All that the object depends on but headers from the disk.
 local function first_key(job)
-  local parts = { "1", job.clang.version, job.text, #job.flags }
+  local parts = { "2", job.clang.version, job.text, #job.flags }
   for _, flag in ipairs(job.flags) do parts[#parts + 1] = flag end
   local names = {}
   for name in pairs(job.headers) do names[#names + 1] = name end
@@ -108,13 +108,28 @@ local function first_key(job)
   return hash.sha256(table.concat(parts))
 end
 
--- The key with the contents of those headers; nil when one is gone.
-local function second_key(first, paths)
+-- Where a header would be taken from before it is found at `path`: the directories of -I come in order.
+local function before(path, flags)
+  local earlier, found = {}, {}
+  for _, flag in ipairs(flags) do
+    local directory = flag:match "^%-I(.+)$"
+    local name = directory and path:sub(1, #directory + 1) == directory .. "/" and path:sub(#directory + 2)
+    for _, other in ipairs(name and earlier or {}) do found[#found + 1] = other .. "/" .. name end
+    earlier[#earlier + 1] = directory
+  end
+  return found
+end
+
+-- The key with the contents of those headers, and whether another comes before one now; nil when one is gone.
+local function second_key(first, paths, flags)
   local parts = { first }
   for path in paths:gmatch "[^\n]+" do
     local text = files.read(path)
     if not text then return nil end
     parts[#parts + 1] = path .. "\0" .. hash.sha256(text)
+    for _, other in ipairs(before(path, flags)) do
+      if files.exists(other) then parts[#parts + 1] = other end
+    end
   end
   return hash.sha256(table.concat(parts, "\0"))
 end
@@ -130,17 +145,21 @@ local function headers_of(rule, directory)
   return table.concat(paths, "\n")
 end
 
-local function from_cache(first)
+local DIGITS = 64 -- of the hash before an object, by which a damaged one is known
+
+local function from_cache(first, flags)
   local paths = cache.read(first .. ".d")
-  local second = paths and second_key(first, paths)
-  return second and cache.read(second .. ".o")
+  local second = paths and second_key(first, paths, flags)
+  local text = second and cache.read(second .. ".o")
+  local bytes = text and text:sub(DIGITS + 1)
+  return bytes and hash.sha256(bytes) == text:sub(1, DIGITS) and bytes or nil
 end
 
-local function to_cache(first, result)
+local function to_cache(first, result, flags)
   local paths = headers_of(result.depends, result.path)
-  local second = second_key(first, paths)
+  local second = second_key(first, paths, flags)
   if not second then return end
-  cache.write(second .. ".o", result.bytes)
+  cache.write(second .. ".o", hash.sha256(result.bytes) .. result.bytes)
   cache.write(first .. ".d", paths)
 end
 
@@ -167,12 +186,12 @@ end
 function M.block(compiler, block, arch)
   local job = job_of(compiler, block, arch)
   local first = first_key(job)
-  local bytes = from_cache(first)
+  local bytes = from_cache(first, job.flags)
   if bytes then return bytes end
   local result, output = clang.compile(job)
   if not result then did_not_compile(block, output) end
   if result.output ~= "" then io.stderr:write(result.output) end
-  to_cache(first, result)
+  to_cache(first, result, job.flags)
   return result.bytes
 end
 

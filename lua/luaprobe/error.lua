@@ -89,11 +89,18 @@ function M.misuse(format, ...)
   error((where and where .. ": " or "") .. cut(format:format(...)), 0)
 end
 
---- Whatever was raised, as text: a `__tostring` may fail itself.
--- @treturn string
+-- Taken before a script can put something else in their place.
+local gsub, string_format, byte = string.gsub, string.format, string.byte
+
+local function escape(char)
+  return string_format("\\x%02x", byte(char))
+end
+
+--- Whatever was raised, as text: a `__tostring` may fail itself, and what a script quotes may drive a terminal.
+-- @treturn string lines without control characters
 function M.text_of(failure)
   local ok, text = pcall(tostring, failure)
-  if ok and type(text) == "string" then return text end
+  if ok and type(text) == "string" then return (gsub(text, "[%z\1-\8\11-\31\127]", escape)) end
   return ("an error that is a %s and cannot be shown: its __tostring %s"):format(type(failure),
     ok and "gives no string" or "fails")
 end

@@ -108,7 +108,7 @@ local function run_script(plan, words)
   local ok, failure = pcall(run_for_prompt, text, name, unpack(_G.arg))
   if ok or cli.is_usage(failure) then return ok or error(failure, 0) end
   io.stdout:flush()
-  io.stderr:write("luaprobe: ", tostring(failure), "\n")
+  io.stderr:write("luaprobe: ", err.text_of(failure), "\n")
 end
 
 local function run(plan, words)

@@ -30,13 +30,10 @@ local function long_end(text, at)
 end
 
 local function line_counter(text)
-  local line, place = 1, 1
+  local line, newline = 1, text:find("\n", 1, true)
   return function(at)
-    while true do
-      local newline = text:find("\n", place, true)
-      if not newline or newline >= at then return line end
-      line, place = line + 1, newline + 1
-    end
+    while newline and newline < at do line, newline = line + 1, text:find("\n", newline + 1, true) end
+    return line
   end
 end
 

@@ -99,7 +99,8 @@ end)
 local function kind(call, number, since)
   return function()
     local result = call(number)
-    if result < 0 then return nil, "cannot be told without privileges" end
+    local may_ask = has_capability(CAP_SYS_ADMIN) or has_capability(CAP_BPF)
+    if result < 0 or result == 0 and not may_ask then return nil, "cannot be told without privileges" end
     return result == 1, result == 1 and "yes" or "none", ("it came with Linux %s"):format(since)
   end
 end
@@ -111,12 +112,15 @@ look("links", function()
   return there, there and "yes" or "none", "probes are attached by perf events instead; links came with Linux 5.15"
 end)
 
-local kallsyms
+local kallsyms -- false where it cannot be read
 
 -- Whether the kernel has a function of that name; nil when that cannot be told.
 local function has_function(name)
-  kallsyms = kallsyms or C.lp_kallsyms_open(nil, false)
-  if kallsyms == nil then return nil end
+  if kallsyms == nil then
+    local opened = C.lp_kallsyms_open(nil, false)
+    kallsyms = opened ~= nil and ffi.gc(opened, C.lp_kallsyms_close) or false
+  end
+  if not kallsyms then return nil end
   local position, symbol = ffi.new "uint64_t[1]", ffi.new "struct lp_kernel_symbol"
   return C.lp_kallsyms_next(kallsyms, name, nil, position, symbol)
 end
@@ -162,6 +166,10 @@ look("cache", function()
   local path = cache.path()
   if not path then return false, "none", "compiled programs are not kept: set XDG_CACHE_HOME" end
   local ok, failure = pcall(cache.read, "none")
+  if ok and not cache.is_there() then
+    return false, path .. " cannot be used",
+      "compiled programs are not kept: set XDG_CACHE_HOME to a directory of your own"
+  end
   return ok, path, not ok and tostring(failure):gsub("%s*\n%s*", "; ") or nil
 end)
 
@@ -184,8 +192,6 @@ function M.look()
     list[i] = { name = each.name, there = there, what = what, mend = there == false and mend or nil,
       needed = NEEDED[each.name] or false }
   end
-  if kallsyms ~= nil then C.lp_kallsyms_close(kallsyms) end
-  kallsyms = nil
   return list
 end
 

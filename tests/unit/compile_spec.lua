@@ -25,6 +25,10 @@ describe("the programs of a script", function()
     assert.are.equal("f@2", names "#!/x 'y\nlocal lp = require 'luaprobe' lp.compile 'f'")
   end)
 
+  it("are found in lines of any length", function()
+    assert.are.equal("a@2", names(("\n" .. ("x = 1 "):rep(100000)) .. "local lp = require 'luaprobe' lp.compile 'a'"))
+  end)
+
   it("are not what only looks like one", function()
     assert.are.equal("", names "lp.compile 'a'") -- lp is not the library
     assert.are.equal("", names "local lp = require 'luaprobe' -- lp.compile 'a'")
@@ -195,6 +199,26 @@ object:close()
       return 'case "$*" in --version) echo "clang version 99.0";; esac\nexec'
     end)))
     assert.are.equal(5, ask "return ONE;")
+  end)
+
+  it("compiles again when a header comes before another one, and when the cached object is damaged", function()
+    local clang, count = counting()
+    os.execute(("mkdir -p %s/first %s/second"):format(directory, directory))
+    helper.write(directory .. "/second/value.h", "#define VALUE 1\n")
+    local function ask()
+      local _, err, status = run(program("return VALUE;", ", { include = { 'first', 'second' } }",
+        '#include "value.h"'), clang)
+      assert.are.same({ "", 0 }, { err, status })
+      return count()
+    end
+    assert.are.equal(1, ask())
+    assert.are.equal(1, ask())
+    helper.write(directory .. "/first/value.h", "#define VALUE 2\n")
+    assert.are.equal(2, ask())
+    assert.are.equal(2, ask())
+    os.execute(("find %s -name '*.o' -exec truncate -s 1000 {} +"):format(directory))
+    assert.are.equal(3, ask())
+    assert.are.equal(3, ask())
   end)
 
   it("keeps the cache private, whole under parallel runs, and leaves no temporary files", function()

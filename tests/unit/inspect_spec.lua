@@ -250,6 +250,14 @@ char LICENSE[] SEC("license") = "GPL";
     assert.is_truthy(out:find "CHANGES +bpf_send_signal", out)
   end)
 
+  it("lets nothing of a script drive the terminal", function()
+    helper.write(directory .. "/escape.lua", 'x = "\27[31m" "\27]0;title\7"\n')
+    local out, err, status = helper.luaprobe_run(("inspect %s/escape.lua"):format(directory))
+    assert.are.equal(1, status)
+    assert.is_nil((out .. err):find "[%z\1-\8\11-\31\127]")
+    helper.contains(err, "\\x1b]0;title\\x07")
+  end)
+
   it("as JSON is what a parser takes, arrays that are empty included", function()
     if not helper.has_program "python3" then return pending "python3 is not installed" end
     local text = helper.luaprobe_run "inspect --json opensnoop"
