@@ -16,6 +16,7 @@ local M = {}
 local PROMPT, MORE = "> ", ">> "
 local SIGINT, SIGTERM = 2, 15
 local TICK, IDLE = 20, 1000 -- milliseconds until the buffers are looked at again
+local ECHO_TIME = 20 -- milliseconds: the kernel sends the signal of Ctrl-C before it shows the ^C (n_tty.c)
 local LINE = 65536
 
 local buffer = ffi.new("char[?]", LINE)
@@ -25,7 +26,9 @@ local cursor = ffi.new "size_t[1]"
 
 -- Behind the ^C that the terminal shows.
 local function leave_line(state)
-  if state.is_terminal then io.stdout:write "\n" end
+  if not state.is_terminal then return end
+  C.lp_time_sleep(ECHO_TIME)
+  io.stdout:write "\n"
 end
 
 -- What was raised, and what a chunk gave, is shown under guard as well: both may have a __tostring.
