@@ -186,7 +186,9 @@ describe("opensnoop", function()
       end
       local seen, err = open_fifos("--attach " .. mechanism)
       local missed = tonumber(err:match "missed (%d+) opens" or 0)
-      assert.are.equal(30, seen + missed, err)
+      -- Since 6.13 the kernel leaves out a program that runs already, also the one that hears of a thread's end.
+      local unsure = version >= 6013 and tonumber(err:match "(%d+) opens had not returned yet, or were missed" or 0) or 0
+      assert.are.equal(30, seen + missed + unsure, err)
     end)
   end
 
