@@ -267,7 +267,7 @@ describe("at a terminal", function()
     assert.are.equal(1, select(2, shown:gsub("%^C", "")))
     assert.are.equal(1, select(2, shown:gsub("\n>", "")))
     terminal:type "c:watch(0.1)\r"
-    terminal:pump(300)
+    terminal:wait("the watch", function(screen) return screen:text():find("COUNT", terminal.seen + 1, true) end, 10)
     terminal:type "\3x = 5\rx + 1\r"
     terminal:expect("> x + 1\n6\n", terminal.seen)
     terminal:line "c:detach()"
