@@ -7,6 +7,7 @@ local cache = require "luaprobe.cache"
 local cgroup = require "luaprobe.cgroup"
 local clang = require "luaprobe.clang"
 local files = require "luaprobe.files"
+local ksyms = require "luaprobe.ksyms"
 
 local M = {}
 
@@ -112,17 +113,11 @@ look("links", function()
   return there, there and "yes" or "none", "probes are attached by perf events instead; links came with Linux 5.15"
 end)
 
-local kallsyms -- false where it cannot be read
-
 -- Whether the kernel has a function of that name; nil when that cannot be told.
 local function has_function(name)
-  if kallsyms == nil then
-    local opened = C.lp_kallsyms_open(nil, false)
-    kallsyms = opened ~= nil and ffi.gc(opened, C.lp_kallsyms_close) or false
-  end
-  if not kallsyms then return nil end
-  local position, symbol = ffi.new "uint64_t[1]", ffi.new "struct lp_kernel_symbol"
-  return C.lp_kallsyms_next(kallsyms, name, nil, position, symbol)
+  local ok, found = pcall(ksyms.find, name)
+  if not ok then return nil end
+  return #found > 0
 end
 
 M.has_function = has_function
