@@ -82,33 +82,6 @@ fail:
     return error;
 }
 
-int lp_bytes_read_stream(int fd, struct lp_bytes *out)
-{
-    size_t capacity = 1 << 16;
-    size_t size = 0;
-    ssize_t got = 0;
-    char *data = malloc(capacity);
-
-    while (data && (got = lp_bytes_read_fully(fd, data + size, capacity - size - 1)) > 0) {
-        char *larger;
-
-        size += (size_t)got;
-        if (size + 1 < capacity)
-            continue;
-        larger = realloc(data, capacity *= 2);
-        if (!larger)
-            free(data);
-        data = larger;
-    }
-    if (!data || got < 0) {
-        free(data);
-        return got < 0 ? (int)got : -ENOMEM;
-    }
-    data[size] = '\0';
-    *out = (struct lp_bytes){data, size};
-    return 0;
-}
-
 /* Leaves only the lines that contain a text; returns how many bytes they have. The last line may lack its end. */
 static size_t keep_lines(char *text, size_t size, const char *containing)
 {
@@ -117,7 +90,9 @@ static size_t keep_lines(char *text, size_t size, const char *containing)
     char *kept = text;
     char *found;
 
-    while ((found = memmem(line, (size_t)(end - line), containing, strlen(containing))) && found < end) {
+    if (containing[0] == '\0')
+        return size; /* all contain that */
+    while ((found = memmem(line, (size_t)(end - line), containing, strlen(containing)))) {
         char *before = memrchr(line, '\n', (size_t)(found - line));
         char *newline = memchr(found, '\n', (size_t)(end - found));
         char *next = newline ? newline + 1 : end;
@@ -170,6 +145,11 @@ int lp_bytes_read_lines(int fd, const char *containing, struct lp_bytes *out)
     data[kept] = '\0';
     *out = (struct lp_bytes){data, kept};
     return 0;
+}
+
+int lp_bytes_read_stream(int fd, struct lp_bytes *out)
+{
+    return lp_bytes_read_lines(fd, "", out);
 }
 
 int lp_bytes_write(int fd, const char *data, size_t size)

@@ -94,6 +94,7 @@ struct lp_stretch *lp_source_stretch(struct lp_source *source)
 int lp_source_walk(struct lp_source *source)
 {
     struct lp_stretch *stretch = &source->stretch;
+    const uint8_t *furthest;
     struct lp_event event;
 
     finish_stretch(source);
@@ -109,8 +110,9 @@ int lp_source_walk(struct lp_source *source)
     stretch->events = 1;
     stretch->bytes = event.size;
     source->ops->stretch(source, stretch);
-    if (stretch->limit > stretch->event + longest_stretch(source))
-        stretch->limit = stretch->event + longest_stretch(source);
+    furthest = stretch->event + longest_stretch(source);
+    if (stretch->limit > furthest)
+        stretch->limit = furthest;
     return 1;
 }
 
