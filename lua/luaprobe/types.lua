@@ -66,6 +66,25 @@ local function members_of(self, id, count)
   return members
 end
 
+-- Members are read when somebody asks for them: it costs a microsecond or two each, and who looks a type up often wants
+-- no more than its size.
+function Type:__index(key)
+  local count = key == "members" and rawget(self, "unread")
+  if not count then return nil end
+  local members = members_of(self.types, self.id, count)
+  self.members, self.unread = members, nil
+  return members
+end
+
+-- For completion.
+function Type:__names()
+  local names = { self.members and "members" }
+  for key in pairs(self) do
+    if key ~= "members" then names[#names + 1] = key end
+  end
+  return names
+end
+
 local function enumerators_of(self, id, count, signed)
   local values, names = {}, {}
   for i = 0, count - 1 do
@@ -105,7 +124,7 @@ function Types:get(id)
   if type.kind == "enum" then
     type.values, type.names = enumerators_of(self, id, count, type.signed)
   elseif type.kind == "struct" or type.kind == "union" or type.kind == "datasec" then
-    type.members = members_of(self, id, count)
+    type.unread = count
   elseif type.kind == "array" then
     type.of, type.count = of, count
   elseif type.kind == "ptr" or type.kind == "var" or type.kind == "func" then
