@@ -66,7 +66,7 @@ static void count(struct lp_source *source, const struct lp_event *events, int n
  */
 static size_t longest_stretch(const struct lp_source *source)
 {
-    enum { PART = 8, LEAST = 4096, MOST = 1 << 18 };
+    enum { PART = 8, LEAST = 4096, MOST = 1 << 20 };
     size_t length = source->buffer_size / PART;
 
     if (length < LEAST)
