@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,16 +69,6 @@ void lp_directory_close(int directory)
     close(directory);
 }
 
-int lp_directory_make_temporary(char *path, size_t size)
-{
-    const char *parent = getenv("TMPDIR");
-
-    snprintf(path, size, "%s/luaprobe-XXXXXX", parent && parent[0] == '/' ? parent : "/tmp");
-    if (!mkdtemp(path))
-        return lp_error_set(errno, "compile", "%s: a temporary directory cannot be made: %s", path, strerror(errno));
-    return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
-
 /* The files in a directory and the directories below it, which hold files only. */
 static void remove_entries(int directory, int depth)
 {
@@ -101,6 +92,69 @@ static void remove_entries(int directory, int depth)
         (void)unlinkat(directory, entry->d_name, AT_REMOVEDIR);
     }
     closedir(list);
+}
+
+static const char temporary_prefix[] = "luaprobe-compile-";
+
+/*
+ * Whether a directory in `parent` is a temporary one of this user's that nobody uses: who does holds a lock, which ends
+ * with the process. Its descriptor, or -1.
+ */
+static int open_deserted(int parent, const char *name)
+{
+    struct stat status;
+    int fd;
+
+    if (strncmp(name, temporary_prefix, strlen(temporary_prefix)) != 0)
+        return -1;
+    fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &status) == 0 && status.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static void remove_deserted(const char *path)
+{
+    DIR *parent = opendir(path);
+    const struct dirent *entry;
+
+    while (parent && (entry = readdir(parent))) {
+        int fd = open_deserted(dirfd(parent), entry->d_name);
+
+        if (fd < 0)
+            continue;
+        remove_entries(fd, 2);
+        close(fd);
+        (void)unlinkat(dirfd(parent), entry->d_name, AT_REMOVEDIR);
+    }
+    if (parent)
+        closedir(parent);
+}
+
+int lp_directory_make_temporary(char *path, size_t size)
+{
+    const char *parent = getenv("TMPDIR");
+
+    if (!parent || parent[0] != '/')
+        parent = "/tmp";
+    remove_deserted(parent);
+    /* Between making and locking another may have taken it for deserted. */
+    for (int i = 0; i < 100; i++) {
+        struct stat status;
+        int fd;
+
+        snprintf(path, size, "%s/%sXXXXXX", parent, temporary_prefix);
+        if (!mkdtemp(path))
+            break;
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &status) == 0 && status.st_nlink > 0)
+            return fd;
+        if (fd >= 0)
+            close(fd);
+    }
+    return lp_error_set(errno, "compile", "%s: a temporary directory cannot be made: %s", path, strerror(errno));
 }
 
 void lp_directory_remove(const char *path, int directory)

@@ -18,7 +18,7 @@
 /* ---- versions ------------------------------------------------------------------------------------------------- */
 
 /* Goes up whenever a declaration below changes; cdef.lua refuses a host that was compiled with another number. */
-enum { LP_ABI = 8 };
+enum { LP_ABI = 9 };
 int lp_abi(void);
 const char *lp_version(void);
 const char *lp_version_libbpf(void);
@@ -72,7 +72,10 @@ int lp_file_mode(const char *path);
 /* Opens, and makes where it is missing, a directory that nobody else can read or write. Returns its descriptor. */
 int lp_directory_open_private(const char *path);
 void lp_directory_close(int directory);
-/* Makes an empty one below TMPDIR or /tmp, writes its path, and returns its descriptor. */
+/*
+ * Makes an empty one below TMPDIR or /tmp, writes its path, and returns its descriptor. Those of processes that are gone
+ * without having removed theirs (SIGKILL) are removed.
+ */
 int lp_directory_make_temporary(char *path, size_t size);
 /* Removes it with the files in it and in the directories in it, and closes the descriptor. */
 void lp_directory_remove(const char *path, int directory);
@@ -86,8 +89,9 @@ int lp_directory_read(int directory, const char *name, size_t limit, struct lp_b
 /*
  * Runs a program, found on PATH, to its end, with nothing on standard input. `words` ends with NULL. `output` gets what
  * it printed, the first MiB of it, which lp_bytes_free gives back; `status` its exit status, or 128 + the signal.
+ * SIGINT and SIGTERM end it when lp_stop_catch catches them; past `seconds` it is ended, and that is an error.
  */
-int lp_process_run(const char *const *words, struct lp_bytes *output, int *status);
+int lp_process_run(const char *const *words, int seconds, struct lp_bytes *output, int *status);
 /* Writes an object without its debugging sections; BTF stays. */
 int lp_object_strip(const char *from, const char *to);
 

@@ -1,83 +1,151 @@
-/* process.c: running another program to its end, without a shell: clang. */
+/*
+ * process.c: running another program to its end, without a shell: clang.
+ *
+ * The text it is given may be a stranger's, and can make it run for ever or wait for ever. So it has a deadline, Ctrl-C
+ * ends it, and it does not outlive luaprobe, however that ends.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "error.h"
 
-enum { OUTPUT_LIMIT = 1 << 20 }; /* bytes; what is more is thrown away */
+enum {
+    OUTPUT_LIMIT = 1 << 20, /* bytes; what is more is thrown away */
+    LOOK_AROUND = 50,       /* milliseconds between looks at the deadline and at what Ctrl-C asked for */
+    CANNOT_RUN = 127,
+};
 
-/* Standard input is empty, standard output and error go to the pipe; everything else is closed on exec. */
-static int spawn(const char *const *words, int pipe_end, pid_t *pid)
+struct process {
+    pid_t pid;
+    int output; /* the end of a pipe */
+    int64_t deadline;
+};
+
+static void become(const char *const *words, int output, int failure, pid_t parent)
 {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t all, none;
+    sigset_t none;
     int error;
 
     sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, pipe_end, STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, pipe_end, STDERR_FILENO);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    error = posix_spawnp(pid, words[0], &actions, &attributes, (char *const *)words, environ);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
+    /* Ends with luaprobe, also by SIGKILL; what was ignored or blocked there is not here. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(CANNOT_RUN);
+    setpgid(0, 0); /* with what it starts in turn it is ended as one */
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    close(STDIN_FILENO);
+    if (open("/dev/null", O_RDONLY) == STDIN_FILENO && dup2(output, STDOUT_FILENO) >= 0 &&
+        dup2(output, STDERR_FILENO) >= 0)
+        execvp(words[0], (char *const *)words);
+    error = errno;
+    (void)!write(failure, &error, sizeof(error));
+    _exit(CANNOT_RUN);
+}
+
+/* Starts it; 0 or an errno. The descriptors that we keep are closed there on exec. */
+static int start(const char *const *words, struct process *process)
+{
+    pid_t parent = getpid();
+    int output[2], failure[2];
+    int error = 0;
+
+    if (pipe2(output, O_CLOEXEC) != 0)
+        return errno;
+    if (pipe2(failure, O_CLOEXEC) != 0) {
+        error = errno;
+        close(output[0]);
+        close(output[1]);
+        return error;
+    }
+    process->output = output[0];
+    process->pid = fork();
+    if (process->pid == 0)
+        become(words, output[1], failure[1], parent);
+    if (process->pid < 0)
+        error = errno;
+    close(output[1]);
+    close(failure[1]);
+    /* Nothing comes from a program that runs. */
+    if (process->pid > 0 && read(failure[0], &error, sizeof(error)) > 0)
+        (void)waitpid(process->pid, NULL, 0);
+    close(failure[0]);
+    if (error)
+        close(output[0]);
     return error;
 }
 
-/* All that comes, of which the first OUTPUT_LIMIT bytes are kept. */
-static size_t read_output(int fd, char *output)
+/* Whether it may go on. */
+static bool has_time(const struct process *process)
 {
+    return !lp_stop_pending() && lp_time_monotonic() < process->deadline;
+}
+
+/* All that it prints, of which the first OUTPUT_LIMIT bytes are kept. */
+static size_t read_output(const struct process *process, char *output)
+{
+    struct pollfd poller = {.fd = process->output, .events = POLLIN};
     char rest[4096];
     size_t size = 0;
-    ssize_t got;
 
-    do {
+    while (has_time(process)) {
         bool room = size < OUTPUT_LIMIT;
+        ssize_t got;
 
-        got = read(fd, room ? output + size : rest, room ? OUTPUT_LIMIT - size : sizeof(rest));
+        if (poll(&poller, 1, LOOK_AROUND) <= 0)
+            continue;
+        got = read(process->output, room ? output + size : rest, room ? OUTPUT_LIMIT - size : sizeof(rest));
+        if (got == 0)
+            break;
         if (got > 0 && room)
             size += (size_t)got;
-    } while (got > 0 || (got < 0 && errno == EINTR));
+    }
     return size;
 }
 
-int lp_process_run(const char *const *words, struct lp_bytes *output, int *status)
+/* Its status, as waitpid has it. It may go on after it has closed its output, and then has to be looked for. */
+static int end(const struct process *process)
 {
-    char *text = malloc(OUTPUT_LIMIT + 1);
-    int ends[2];
-    pid_t pid;
-    int error;
+    int status = 0;
 
-    if (!text || pipe2(ends, O_CLOEXEC) != 0) {
-        free(text);
-        return lp_error_set(text ? errno : ENOMEM, "compile", "%s: cannot be started: %s", words[0], strerror(errno));
+    while (has_time(process)) {
+        if (waitpid(process->pid, &status, WNOHANG) != 0)
+            return status;
+        poll(NULL, 0, 1);
     }
-    error = spawn(words, ends[1], &pid);
-    close(ends[1]);
+    kill(-process->pid, SIGKILL);
+    while (waitpid(process->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status;
+}
+
+int lp_process_run(const char *const *words, int seconds, struct lp_bytes *output, int *status)
+{
+    struct process process = {.deadline = lp_time_monotonic() + seconds * INT64_C(1000000000)};
+    char *text = malloc(OUTPUT_LIMIT + 1);
+    int error = text ? start(words, &process) : ENOMEM;
+
     if (error) {
-        close(ends[0]);
         free(text);
         return lp_error_set(error, "compile", "%s: cannot be started: %s", words[0], strerror(error));
     }
     output->data = text;
-    output->size = read_output(ends[0], text);
-    close(ends[0]);
-    *status = 0;
-    while (waitpid(pid, status, 0) < 0 && errno == EINTR)
-        ;
+    output->size = read_output(&process, text);
+    *status = end(&process);
+    close(process.output);
+    if (WIFSIGNALED(*status) && WTERMSIG(*status) == SIGKILL && lp_time_monotonic() >= process.deadline) {
+        lp_bytes_free(output);
+        return lp_error_set(ETIMEDOUT, "compile", "%s: did not come to an end within %d seconds, and was ended",
+                            words[0], seconds);
+    }
     *status = WIFEXITED(*status) ? WEXITSTATUS(*status) : 128 + WTERMSIG(*status);
     return 0;
 }

@@ -96,8 +96,9 @@ end
 -- @treturn table `pid`; `wait()` gives what run does; `out()` and `err()` what it printed so far; `signal(number)`
 function M.start(command)
   local directory, remove = M.temporary_directory()
-  os.execute((("( sh -c %s >DIR/out 2>DIR/err; echo $? >DIR/code; mv DIR/code DIR/status ) >/dev/null 2>&1 &")
-    :format(M.quote("echo $$ >DIR/pid; exec " .. command)):gsub("DIR", directory)))
+  local script = M.quote(("echo $$ >%s/pid; exec %s"):format(directory, command))
+  os.execute((("( sh -c SCRIPT >@/out 2>@/err; echo $? >@/code; mv @/code @/status ) >/dev/null 2>&1 &")
+    :gsub("@", directory):gsub("SCRIPT", function() return script end)))
   local function read(name)
     local file = io.open(directory .. "/" .. name)
     local text = file and file:read "*a" or ""

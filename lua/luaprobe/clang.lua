@@ -18,12 +18,15 @@ M.here = ({ x64 = "x86_64", arm64 = "arm64" })[jit.arch]
 
 local MULTIARCH = { x86_64 = "x86_64-linux-gnu", arm64 = "aarch64-linux-gnu" }
 
+-- A large program takes seconds, in an emulated guest a minute.
+local SECONDS = 180
+
 -- Runs a program; its output and exit status, or nil and the error.
 local function run(words)
   local array = ffi.new("const char *[?]", #words + 1)
   for i, word in ipairs(words) do array[i - 1] = word end
   local output, status = ffi.new "struct lp_bytes", ffi.new "int[1]"
-  if C.lp_process_run(array, output, status) < 0 then return nil, err.last() end
+  if C.lp_process_run(array, SECONDS, output, status) < 0 then return nil, err.last() end
   local text = ffi.string(output.data, output.size)
   C.lp_bytes_free(output)
   return (text:gsub("[%z\1-\8\11-\31\127]", "?")), status[0] -- a text can make clang print what drives a terminal

@@ -270,4 +270,73 @@ object:close()
     assert.are.equal("tool\t1\n", (run(program "return 0;", "XDG_CACHE_HOME=relative HOME=/nonexistent/home")))
     assert.is_false(helper.exists "/nonexistent")
   end)
+
+  -- A compiler that never comes to an end, and starts another program that does not either.
+  local function start_endless()
+    local clang = directory .. "/endless"
+    helper.write(clang, ([[#!/bin/sh
+[ "$1" = --version ] && { echo "clang version 1"; exit; }
+sleep 1000 & echo $! $$ >%s/pids.new; mv %s/pids.new %s/pids; wait]]):format(directory, directory, directory))
+    os.execute(("chmod +x %s; mkdir -p %s/tmp; rm -f %s/pids"):format(clang, directory, directory))
+    helper.write(directory .. "/tool.lua", program "return 0;")
+    local job = helper.start(("env XDG_CACHE_HOME=%s TMPDIR=%s/tmp LUAPROBE_CLANG=%s %s %s/tool.lua"):format(cache,
+      directory, clang, helper.luaprobe, directory))
+    assert(helper.eventually(10, function() return helper.exists(directory .. "/pids") end))
+    return job, helper.read(directory .. "/pids"):match "(%d+) (%d+)"
+  end
+
+  local function is_gone(pid)
+    return helper.eventually(5, function()
+      local file = io.open(("/proc/%s/stat"):format(pid))
+      local state = file and file:read "*a":match "%) (%a)"
+      if file then file:close() end
+      return not state or state == "Z"
+    end)
+  end
+
+  local function temporary()
+    return (helper.run(("ls -A %s/tmp"):format(directory)))
+  end
+
+  it("interrupted or terminated, ends the compiler and what that started, and removes its directory", function()
+    for _, signal in ipairs { 2, 15 } do
+      local job, child, compiler = start_endless()
+      job.signal(signal)
+      local out, err, status = job.wait(5)
+      assert.are.same({ "", 1 }, { out, status })
+      assert.is_truthy(err:find("compiling was interrupted", 1, true), err)
+      assert.is_truthy(is_gone(child) and is_gone(compiler))
+      assert.are.equal("", temporary())
+    end
+  end)
+
+  it("killed, takes the compiler with it; the next one removes the directory, and no other's", function()
+    local job, child, compiler = start_endless()
+    job.signal(9)
+    job.wait(5)
+    assert.is_truthy(is_gone(compiler))
+    helper.kill(tonumber(child), 9)
+    local deserted = temporary()
+    assert.is_truthy(deserted:find "^luaprobe%-compile%-%w+\n$", deserted)
+    job, child = start_endless()
+    local used = temporary()
+    assert.is_truthy(used:find "^luaprobe%-compile%-%w+\n$" and used ~= deserted, used)
+    os.execute(("mkdir %s/tmp/luaprobe-backup"):format(directory))
+    assert.are.equal("tool\t1\n", (run(program "return 0;", ("TMPDIR=%s/tmp"):format(directory))))
+    assert.are.equal("luaprobe-backup\n" .. used, temporary())
+    job.signal(15)
+    job.wait(5)
+    assert.is_truthy(is_gone(child))
+    assert.are.equal("luaprobe-backup\n", temporary())
+  end)
+
+  it("ends a compiler that takes too long", function()
+    local ffi, C = require "ffi", require "luaprobe.cdef"
+    local output, status = ffi.new "struct lp_bytes", ffi.new "int[1]"
+    local words = ffi.new("const char *[4]", { "sh", "-c", "echo half; sleep 1000" })
+    local start = C.lp_time_monotonic()
+    assert.is_true(C.lp_process_run(words, 1, output, status) < 0)
+    assert.is_truthy(require("luaprobe.error").last().message:find "^sh: did not come to an end within 1 seconds")
+    assert.is_true(tonumber(C.lp_time_monotonic() - start) < 4e9)
+  end)
 end)
