@@ -88,12 +88,18 @@ local function line_directive(line, name)
   return ('#line %d "%s"\n'):format(line, (name:gsub('[\\"]', "\\%0"):gsub("%c", "?")))
 end
 
+-- The types that libbpf's headers take for granted: with them any of those can come first. C11 lets a typedef be said
+-- twice, as <linux/types.h> and a vmlinux.h do.
+local PRELUDE = "typedef unsigned char __u8; typedef signed char __s8; typedef unsigned short __u16; "
+  .. "typedef short __s16; typedef unsigned int __u32; typedef int __s32; typedef unsigned long long __u64; "
+  .. "typedef long long __s64; typedef __u16 __be16; typedef __u32 __be32; typedef __u64 __be64; typedef __u32 __wsum;\n"
+
 local function job_of(compiler, block, arch)
   local flags = clang.flags(arch)
   for _, flag in ipairs(block.options.cflags) do flags[#flags + 1] = flag end
   for _, flag in ipairs(include_flags(block.options, block.directory)) do flags[#flags + 1] = flag end
   return { clang = compiler, flags = flags, headers = embedded.headers(),
-    text = line_directive(block.line, block.file) .. block.text .. "\n" }
+    text = PRELUDE .. line_directive(block.line, block.file) .. block.text .. "\n" }
 end
 
 -- All that the object depends on but headers from the disk.

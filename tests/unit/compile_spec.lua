@@ -113,6 +113,22 @@ object:close()
     assert.are.same({ "tool\t1\n", "", 0 }, { run(program("return lp_filter_matches();", nil, includes)) })
   end)
 
+  it("finds libbpf's headers whichever comes first", function()
+    for _, header in ipairs { "bpf_helpers.h", "bpf_tracing.h", "bpf_core_read.h", "bpf_endian.h" } do
+      local out, err = run(([==[
+local lp = require "luaprobe"
+local object = lp.open(lp.compile [[
+#include <bpf/%s>
+#include <bpf/bpf_helpers.h>
+#include <linux/types.h>
+SEC("raw_tp/sys_enter") int enter(void *ctx) { return 0; }
+char LICENSE[] SEC("license") = "GPL";
+]])
+print(#object.programs)]==]):format(header))
+      assert.are.same({ "1\n", "" }, { out, err })
+    end
+  end)
+
   it("takes a name, flags and directories of headers, beside the script and elsewhere", function()
     os.execute(("mkdir %s/inc"):format(directory))
     helper.write(directory .. "/inc/mine.h", "#define ONE 1\n")
