@@ -24,8 +24,7 @@ for _, name in ipairs(names) do
   tools[name] = cli.describe(assert(loadstring((text:gsub("^#[^\n]*", "")), "=" .. name)))
 end
 
--- ---- completions: argparse makes them of one parser with a command for each script
--- -----------------------------------
+-- ---- completions: argparse makes them of one parser with a command for each script -------------------------------
 
 local root = argparse("luaprobe", usage.SUMMARY):add_help(false)
 for _, option in ipairs(usage.OPTIONS) do
@@ -37,23 +36,48 @@ for _, name in ipairs(names) do
   command._options, command._arguments = tools[name]._options, tools[name]._arguments
 end
 
-local function complete_scripts_too(text, from, to)
+-- Those of the scripts that trace: what check, inspect, pack and unpack can be given besides files.
+local function tracing_names()
+  local list = {}
+  for _, name in ipairs(names) do
+    for _, option in ipairs(tools[name]._options) do
+      if option._aliases[1] == "--attach" then list[#list + 1] = name end
+    end
+  end
+  return table.concat(list, " ")
+end
+
+local TAKE_SCRIPTS = { "check", "inspect", "pack", "unpack" }
+
+local function replace(text, from, to)
   local first, last = text:find(from, 1, true)
   assert(first, "argparse writes its completions in another way: " .. from)
   return text:sub(1, first - 1) .. to .. text:sub(last + 1)
 end
 
 local function bash()
-  return (root:get_bash_complete())
+  local ending = '\n    if [[ "$cur" = -* ]]; then\n'
+  return replace(root:get_bash_complete(), ending, ([[
+    case "$cmd" in
+        %s)
+            COMPREPLY=($(compgen -W "%s" -- "$cur") $(compgen -f -- "$cur"))
+            ;;
+    esac
+]]):format(table.concat(TAKE_SCRIPTS, "|"), tracing_names()) .. ending)
 end
 
 local function zsh()
-  return complete_scripts_too(root:get_zsh_complete(), '": :_luaprobe_cmds"',
+  local text = replace(root:get_zsh_complete(), '": :_luaprobe_cmds"',
     [[": :{_alternative 'scripts:script:_luaprobe_cmds' 'files:file:_files'}"]])
+  for _, name in ipairs(TAKE_SCRIPTS) do
+    local first = text:find("\n    " .. name .. ")\n", 1, true)
+    text = text:sub(1, first - 1) .. replace(text:sub(first), '": :_files"',
+      ([[": :{_alternative 'scripts:script:(%s)' 'files:file:_files'}"]]):format(tracing_names()))
+  end
+  return text
 end
 
--- ---- the manual page
--- -------------------------------------------------------------------------------------------------
+-- ---- the manual page ---------------------------------------------------------------------------------------------
 
 local function roff(text)
   return (text:gsub("\\", "\\e"):gsub("%-", "\\-"):gsub("^([.'])", "\\&%1"):gsub("\n([.'])", "\n\\&%1"))

@@ -62,7 +62,10 @@ const char *lp_bytes_embedded_name(int i);
 
 /* SHA-256, as 64 hexadecimal digits and a NUL. */
 void lp_sha256(const void *data, size_t size, char *out);
-/* Writes a file whole or not at all, with these permissions; with 0 it keeps those of the file that it replaces. */
+/*
+ * Writes a file whole or not at all. One that is there keeps its permissions and its owner; a new one has `mode` as far
+ * as the umask lets it.
+ */
 int lp_file_replace(const char *path, const void *data, size_t size, uint32_t mode);
 /* A file's permissions, or a negative errno. */
 int lp_file_mode(const char *path);

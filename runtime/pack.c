@@ -240,6 +240,12 @@ static int check_format(const char *script, const char *text)
 
     if (format == LP_PACK_FORMAT && text[BEGIN + 1] == '\n')
         return 0;
+    if (format == LP_PACK_FORMAT && text[BEGIN + 1] == '\r') {
+        lp_error_set(EBADMSG, "read",
+                     "%s: its lines end as on Windows (CR LF): what is packed in it no longer fits its hash", script);
+        lp_error_hint("turn the line ends back: sed -i 's/\\r$//' FILE");
+        return -EBADMSG;
+    }
     if (format <= LP_PACK_FORMAT)
         return refused(EBADMSG, script, "are damaged: their format has no number");
     lp_error_set(ENOTSUP, "read", "%s: the objects packed in it are of format %lu; this luaprobe knows format %d",

@@ -16,34 +16,54 @@ static int refused(const char *path, int code)
     return lp_error_set(code, "write", "%s: cannot be written: %s", path, strerror(code));
 }
 
-/* The file behind symbolic links. What is no file (a device, a FIFO, a directory) must not be replaced by one. */
-static int real_target(const char *path, char *real, uint32_t *mode)
+/*
+ * The file behind symbolic links, and who and what it is; `status` is left as it was when there is none. What is no file
+ * (a device, a FIFO, a directory) must not be replaced by one.
+ */
+static int real_target(const char *path, char *real, struct stat *status)
 {
-    struct stat status;
+    struct stat found;
 
-    if (stat(path, &status) != 0) {
-        if (errno != ENOENT || lstat(path, &status) == 0)
+    if (stat(path, &found) != 0) {
+        if (errno != ENOENT || lstat(path, &found) == 0)
             return refused(path, errno == ENOENT ? ELOOP : errno);
         if (snprintf(real, PATH_MAX, "%s", path) >= PATH_MAX)
             return refused(path, ENAMETOOLONG);
         return 0;
     }
-    if (S_ISDIR(status.st_mode))
+    if (S_ISDIR(found.st_mode))
         return refused(path, EISDIR);
-    if (!S_ISREG(status.st_mode))
+    if (!S_ISREG(found.st_mode))
         return lp_error_set(EINVAL, "write", "%s: is not a file; write to standard output with -", path);
     if (!realpath(path, real))
         return refused(path, errno);
-    if (*mode == 0)
-        *mode = status.st_mode & 0777;
+    *status = found;
     return 0;
+}
+
+static mode_t current_umask(void)
+{
+    mode_t mask = umask(077);
+
+    umask(mask);
+    return mask;
+}
+
+/* The owner of the file that is replaced keeps it, where root may say so; then its permissions, which that takes away. */
+static int set_owner_and_mode(int fd, const struct stat *status)
+{
+    if (geteuid() == 0 && (status->st_uid != 0 || status->st_gid != 0) &&
+        fchown(fd, status->st_uid, status->st_gid) != 0)
+        return -errno;
+    return fchmod(fd, status->st_mode & 0777) == 0 ? 0 : -errno;
 }
 
 int lp_file_replace(const char *path, const void *data, size_t size, uint32_t mode)
 {
+    struct stat status = {.st_mode = mode & ~current_umask(), .st_uid = geteuid(), .st_gid = getegid()};
     char real[PATH_MAX];
     char temporary[PATH_MAX + 32];
-    int error = real_target(path, real, &mode);
+    int error = real_target(path, real, &status);
     int fd;
 
     if (error)
@@ -53,7 +73,9 @@ int lp_file_replace(const char *path, const void *data, size_t size, uint32_t mo
     if (fd < 0)
         return refused(path, errno);
     error = lp_bytes_write(fd, data, size);
-    if (!error && (fchmod(fd, mode ? mode : 0644) != 0 || fsync(fd) != 0))
+    if (!error)
+        error = set_owner_and_mode(fd, &status);
+    if (!error && fsync(fd) != 0)
         error = -errno;
     if (close(fd) != 0 && !error)
         error = -errno;

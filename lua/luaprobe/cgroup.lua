@@ -24,7 +24,7 @@ end
 
 local function open(path)
   local result = C.lp_cgroup_open(path)
-  if result >= 0 or path:sub(1, 1) == "/" and result ~= -2 then return result end -- ENOENT
+  if result >= 0 then return result end
   for _, mount in ipairs(M.mounts()) do
     local below = C.lp_cgroup_open(mount .. "/" .. path)
     if below >= 0 then return below end
@@ -33,7 +33,8 @@ local function open(path)
 end
 
 --- Opens a control group.
--- @tparam string path its directory, or its name below the mount point: "system.slice/nginx.service"
+-- @tparam string path its directory, or its name below the mount point: "system.slice/nginx.service", also as
+--   /proc/PID/cgroup has it, with a slash before it; "/" is the root of all
 -- @treturn number|nil its descriptor, nil and the reason
 function M.open(path)
   local result = open(path)

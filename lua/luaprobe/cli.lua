@@ -70,20 +70,6 @@ local function control_group(text)
   return descriptor, reason
 end
 
-local MECHANISMS = { auto = true, link = true, perf = true, legacy = true, multi = true }
-
-local function mechanism(text)
-  if MECHANISMS[text] then return text end
-  return nil, ("'%s' is not a mechanism: auto, link, perf, legacy or multi"):format(text)
-end
-
-local BUFFERS = { ring = true, perf = true }
-
-local function buffer(text)
-  if BUFFERS[text] then return text end
-  return nil, ("'%s' is not a kind of buffer: ring or perf"):format(text)
-end
-
 local function add_standard_options(parser)
   parser:option("-p --pid", "Only this process."):argname "PID":convert(process_id)
   parser:option("-t --tid", "Only this thread."):argname "TID":convert(process_id)
@@ -98,8 +84,9 @@ local function add_standard_options(parser)
   parser:flag("--json", "Print one JSON object a line: numbers as numbers, 64-bit ones that a double does not hold as "
     .. "strings.")
   parser:option("--attach", "Attach by this mechanism: auto, link, perf, legacy or multi."):argname "MECHANISM"
-    :convert(mechanism)
-  parser:option("--buffer", "Send events through this kind of buffer: ring or perf."):argname "KIND":convert(buffer)
+    :choices { "auto", "link", "perf", "legacy", "multi" }
+  parser:option("--buffer", "Send events through this kind of buffer: ring or perf."):argname "KIND"
+    :choices { "ring", "perf" }
   parser:flag("--stats", "Tell at the end what was delivered, lost and missed.")
   parser:flag("--strict", "Exit with status 3 if anything was lost or missed.")
 end

@@ -43,12 +43,16 @@ local function maps_of(opened)
   return list, total
 end
 
+-- "kprobe.multi" of "kprobe.multi/vfs_*".
+local function section_word(section)
+  return section:match "^%??([%w_.]+)" or section
+end
+
 local function programs_of(opened)
   local list = {}
   for i, program in ipairs(opened.programs) do
-    local word = program.section:match "^%??([%w_.]+)" or program.section
     list[i] = { name = program.name, section = program.section, kind = program.kind, target = program.target,
-      since = features.PROGRAMS[word] }
+      since = features.PROGRAMS[section_word(program.section)] }
   end
   return list
 end
@@ -165,7 +169,7 @@ local function features_of(facts, flags)
   local function note(name, since)
     if since then found[name] = { name = name, since = since } end
   end
-  for _, program in ipairs(facts.programs) do note(program.kind or program.section:match "^[%w_.]+", program.since) end
+  for _, program in ipairs(facts.programs) do note(section_word(program.section), program.since) end
   for _, map in ipairs(facts.maps) do
     note(map.type, map.since)
     if map.name:find("%.rodata") or map.name:find("%.data") or map.name:find("%.bss") then note("globals", "5.2") end

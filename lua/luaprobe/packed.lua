@@ -108,12 +108,21 @@ end
 local main = {}
 local others = {} -- the same of modules, by path
 
---- Tells which script runs.
+-- A script that loads two objects shall not have loaded one when the other turns out to be damaged.
+local function check_all(pack)
+  for _, entry in ipairs(pack.entries) do
+    if entry.arch == HERE then pack:bytes(entry) end
+  end
+end
+
+--- Tells which script runs, and checks what is packed in it for this machine.
 -- @tparam string name for messages
 -- @tparam string|nil path
 -- @tparam string text
+-- @raise error of stage "read"
 function M.set_main(name, path, text)
   main = { name = name, text = text, pack = M.open(name, text), directory = path and (path:match "^(.*/)" or "./") }
+  if main.pack then check_all(main.pack) end
 end
 
 --- The running script's packed objects, or nil.

@@ -24,6 +24,8 @@ local function architectures(text)
   return list
 end
 
+local NEW_FILE = 438 -- 0666, less what the umask takes away
+
 -- Writes the result to where it was asked for, or over the script.
 local function write(text, script, path, output)
   output = output or (script == "-" and "-") or path
@@ -32,8 +34,8 @@ local function write(text, script, path, output)
     io.stdout:write(text)
     return
   end
-  local mode = path and C.lp_file_mode(path) or 0
-  err.check(C.lp_file_replace(output, text, #text, math.max(mode, 0)))
+  local mode = path and C.lp_file_mode(path) or -1
+  err.check(C.lp_file_replace(output, text, #text, mode >= 0 and mode or NEW_FILE))
 end
 
 --- Packs a script file.

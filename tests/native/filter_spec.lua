@@ -107,6 +107,8 @@ describe("--cgroup", function()
     assert.are.equal(CALLS, seen { "--cgroup", mount .. "/luaprobe-test" })
     assert.are.equal(0, seen { "--cgroup", mount .. "/luaprobe-other" })
     assert.are.equal(CALLS, seen { "--cgroup", "luaprobe-test/inner" }) -- by its name below the mount point
+    assert.are.equal(CALLS, seen { "--cgroup", "/luaprobe-test/inner" }) -- as /proc/PID/cgroup has it
+    assert.are.equal(CALLS, seen { "--cgroup", "/" })
     assert.are.equal(0, seen { "--cgroup", mount .. "/luaprobe-test", "-p", "1" })
   end)
 

@@ -136,7 +136,7 @@ describe("an event stream", function()
     assert.is_truthy(err:find "events %(perf%): %d+ events", out .. err)
     local _, wrong, status = helper.luaprobe_run("opensnoop --buffer pipe")
     assert.are.equal(2, status)
-    assert.is_truthy(wrong:find "'pipe' is not a kind of buffer: ring or perf")
+    assert.is_truthy(wrong:find "'%-%-buffer' must be one of 'ring', 'perf'")
     open("sample").maps.events.buffer = "pipe"
     misuse('buffer is "ring" or "perf"', object.load, object)
   end)

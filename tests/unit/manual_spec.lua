@@ -51,6 +51,15 @@ describe("the completion of bash", function()
     assert.is_truthy(complete("pack", "--a"):find " %-%-arch ")
     assert.is_truthy(complete("", "--tr"):find " %-%-traceback ")
     assert.is_nil(complete("unpack", "--a"):find " %-%-arch ")
+    assert.are.equal(" auto link perf legacy multi ", complete("opensnoop --attach", ""))
+    assert.are.equal(" ring ", complete("opensnoop --buffer", "r"))
+  end)
+
+  it("knows what a command takes: a script by name, or a file", function()
+    for _, command in ipairs { "check", "inspect", "pack", "unpack" } do
+      assert.are.equal(" opensnoop ", complete(command, "opens"))
+      assert.are.equal(" README.md ", complete(command, "READ"))
+    end
   end)
 end)
 
@@ -65,6 +74,7 @@ describe("the completion of zsh", function()
       assert.is_truthy(text:find(("\n    %s)\n"):format(name), 1, true), name)
       assert.is_truthy(text:find(('"%s:'):format(name), 1, true), name)
     end
+    assert.are.equal(4, select(2, text:gsub("script:%(opensnoop%)", "")))
   end)
 end)
 

@@ -97,6 +97,20 @@ describe("a tool's command line", function()
     assert.is_true(args.timestamp and args.failed)
     assert.are.equal(5, args.number)
     assert.are.same({}, lp.cli("tool", "Shows."):parse({}).filter)
+    assert.are.equal(0.5, lp.cli("tool", "Shows."):parse({ "-i", "0.5" }).interval)
+    for _, words in ipairs { { "-i", "0" }, { "--interval", "x" }, { "-i" }, { "-d", "-1" }, { "-p", "x" },
+      { "-u", "nobody-here" }, { "-c", "" }, { "--attach", "magic" }, { "--buffer", "pipe" }, { "--cgroup", "/nope" } } do
+      local ok, wrong = pcall(function() lp.cli("tool", "Shows."):parse(words) end)
+      assert.is_true(not ok and require("luaprobe.cli").is_usage(wrong), words[1])
+      assert.is_truthy(tostring(wrong):find "^tool: .*\nUsage: tool ", tostring(wrong))
+    end
+  end)
+
+  it("has an interval, at which a tool that sums up shows its sums", function()
+    assert.are.equal("1\n2\n3\n", printed [[
+      local args, n = lp.cli("tool", "Sums up."):parse { "-i", "0.02" }, 0
+      lp.every(args.interval or 1, function() n = n + 1; print(n); if n == 3 then lp.stop() end end)
+      lp.run()]])
   end)
 
   it("explains itself, with examples", function()
