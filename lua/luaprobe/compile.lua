@@ -92,7 +92,8 @@ end
 -- twice, as <linux/types.h> and a vmlinux.h do.
 local PRELUDE = "typedef unsigned char __u8; typedef signed char __s8; typedef unsigned short __u16; "
   .. "typedef short __s16; typedef unsigned int __u32; typedef int __s32; typedef unsigned long long __u64; "
-  .. "typedef long long __s64; typedef __u16 __be16; typedef __u32 __be32; typedef __u64 __be64; typedef __u32 __wsum;\n"
+  .. "typedef long long __s64; typedef __u16 __be16; typedef __u32 __be32; typedef __u64 __be64; "
+  .. "typedef __u32 __wsum;\n"
 
 local function job_of(compiler, block, arch)
   local flags = clang.flags(arch)

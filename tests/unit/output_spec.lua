@@ -99,7 +99,8 @@ describe("a tool's command line", function()
     assert.are.same({}, lp.cli("tool", "Shows."):parse({}).filter)
     assert.are.equal(0.5, lp.cli("tool", "Shows."):parse({ "-i", "0.5" }).interval)
     for _, words in ipairs { { "-i", "0" }, { "--interval", "x" }, { "-i" }, { "-d", "-1" }, { "-p", "x" },
-      { "-u", "nobody-here" }, { "-c", "" }, { "--attach", "magic" }, { "--buffer", "pipe" }, { "--cgroup", "/nope" } } do
+      { "-u", "nobody-here" }, { "-c", "" }, { "--attach", "magic" }, { "--buffer", "pipe" },
+      { "--cgroup", "/nope" } } do
       local ok, wrong = pcall(function() lp.cli("tool", "Shows."):parse(words) end)
       assert.is_true(not ok and require("luaprobe.cli").is_usage(wrong), words[1])
       assert.is_truthy(tostring(wrong):find "^tool: .*\nUsage: tool ", tostring(wrong))
