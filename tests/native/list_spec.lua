@@ -145,6 +145,6 @@ describe("--attach", function()
   it("must be a mechanism", function()
     local out, err, status = helper.luaprobe_run "opensnoop --attach nonsense"
     assert.are.same({ "", 2 }, { out, status })
-    assert.is_truthy(err:find("auto, link, perf, legacy or multi", 1, true), err)
+    assert.is_truthy(err:find("must be one of 'auto', 'link', 'perf', 'legacy', 'multi'", 1, true), err)
   end)
 end)
