@@ -3,28 +3,49 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local modules = require "luaprobe.modules"
 local value_of = require "luaprobe.value"
 
 local M = {}
 
-local kallsyms -- read when first asked for, and kept
+local kallsyms -- read when first asked for, and kept as long as no module comes or goes
 local all_symbols -- the same with variables
+local generation = 0 -- of the modules when they were read
+local is_ahead = false -- the functions are being read by a thread
 local raw_symbol = ffi.new "struct lp_kernel_symbol"
 local position = ffi.new "uint64_t[1]"
 
+-- A file of tests' own is read once.
+local function forget_old()
+  local now = M.path and 0 or modules.generation()
+  if now == generation then return end
+  if is_ahead then C.lp_kallsyms_close(C.lp_kallsyms_open(nil, false)) end
+  kallsyms, all_symbols, generation, is_ahead = nil, nil, now, false
+end
+
+--- Has the functions read while something else is done: the first completion shall not wait for it.
+function M.read_ahead()
+  forget_old()
+  C.lp_kallsyms_read_ahead()
+  is_ahead = true
+end
+
 local function open()
+  forget_old()
   if not kallsyms then kallsyms = ffi.gc(err.check(C.lp_kallsyms_open(M.path, false)), C.lp_kallsyms_close) end
+  is_ahead = false
   return kallsyms
 end
 
 local function open_all()
+  forget_old()
   all_symbols = all_symbols or ffi.gc(err.check(C.lp_kallsyms_open(M.path, true)), C.lp_kallsyms_close)
   return all_symbols
 end
 
 --- Takes another file for /proc/kallsyms (tests).
 function M.use(path)
-  kallsyms, all_symbols, M.path = nil, nil, path
+  kallsyms, all_symbols, generation, M.path = nil, nil, 0, path
 end
 
 --- The functions whose name matches a pattern, by address.

@@ -314,6 +314,7 @@ function M.new(target, fields, opts)
   local self = setmetatable({ target = target, what = "trace", parsed = parsed, joined = joined,
     keep = opts.keep or KEEP, with_stack = opts.stack or false, quiet = opts.quiet, kept = {}, unshown = {}, cut = 0,
     is_pattern = plan.target.wildcard }, Trace)
+  if self.with_stack then plan:check_stack() end
   local const = const_of(self, plan, opts)
   if self.is_pattern and C.lp_kernel_at_least(5, 15) then plan:tell_functions() end
   self.name_of = plan:namer()
