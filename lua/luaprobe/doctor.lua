@@ -46,8 +46,9 @@ local function is_loaded(module)
 end
 
 local function in_absent_module(module, name)
-  local message = ksyms.is_pattern(name) and "the module %s is not loaded" or name .. " is in the module %s, which is not loaded"
-  return message:format(module), "load it first: sudo modprobe " .. module
+  local message = ksyms.is_pattern(name) and ("the module %s is not loaded"):format(module)
+    or ("%s is in the module %s, which is not loaded"):format(name, module)
+  return message, "load it first: sudo modprobe " .. module
 end
 
 -- Each diagnosis takes the target's name and module and returns message and hint, or nil when it does not apply.

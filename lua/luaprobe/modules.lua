@@ -1,7 +1,7 @@
 --- The kernel's modules: which are loaded, and whether that is still so.
 --
--- What is remembered of the kernel's symbols and types holds as long as no module comes or goes: a session at the prompt
--- lasts for hours, and an address of a module that came later would be taken for the last function before it.
+-- What is remembered of the kernel's symbols and types holds as long as no module comes or goes: a session at the
+-- prompt lasts for hours, and an address of a module that came later would be taken for the last function before it.
 -- @module luaprobe.modules
 local C = require "luaprobe.cdef"
 local files = require "luaprobe.files"
