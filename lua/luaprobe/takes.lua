@@ -28,6 +28,12 @@ function M.many(what, value)
   err.misuse("%s is a whole number from 1 on, not %s", what, shown(value))
 end
 
+--- What a process, a thread or a user is known by, or nil.
+function M.id(what, value)
+  if value == nil or type(value) == "number" and value >= 0 and value < 2 ^ 32 and value % 1 == 0 then return end
+  err.misuse("%s is a whole number from 0 on, not %s", what, shown(value))
+end
+
 --- A time, or nil.
 function M.seconds(what, value)
   if value == nil or type(value) == "number" and value > 0 and value < FOREVER then return end

@@ -170,6 +170,48 @@ describe("lp.count", function()
     count:detach()
   end)
 
+  it("tells slips in its own words", function()
+    local function slip(wanted, fn, ...)
+      local ok, failure = pcall(fn, ...)
+      assert.is_false(ok, wanted)
+      assert.are.equal("string", type(failure), wanted)
+      assert.is_truthy(failure:find("oneliners_spec.lua", 1, true) and failure:find(wanted, 1, true), failure)
+    end
+    local target = "tracepoint:syscalls:sys_enter_getpgid"
+    local objects = { lp.count(target), lp.trace(target), lp.latency(target) }
+    for _, object in ipairs(objects) do
+      for name, method in pairs(getmetatable(object)) do
+        if type(method) == "function" and name:sub(1, 2) ~= "__" and name ~= "read" then
+          for _, self in ipairs { 3, {}, "x" } do slip("is called with a colon: OBJECT:", method, self) end
+          slip("is called with a colon: OBJECT:", method)
+        end
+      end
+      for _, seconds in ipairs { "x", -1, 0, 0 / 0, 1e300, true, {} } do
+        slip("watch takes a number of seconds, not ", object.watch, object, seconds)
+      end
+      object:detach()
+    end
+    local count, trace, latency = unpack(objects)
+    for _, most in ipairs { "x", -1, 0, 1.5, 0 / 0, true, {} } do
+      slip("top: how many keys is a whole number from 1 on, not ", count.top, count, most)
+      slip("print: how many keys is a whole number from 1 on, not ", latency.print, latency, most)
+      slip("watch: times is a whole number from 1 on, not ", count.watch, count, 1, { times = most })
+      slip("lp.count: max_entries is a whole number from 1 on, not ", lp.count, target, { max_entries = most })
+      slip("lp.trace: keep is a whole number from 1 on, not ", lp.trace, target, nil, { keep = most })
+      slip("line takes an event of this trace", trace.line, trace, most)
+      slip("lp.hist", lp.hist, { most })
+    end
+    slip("watch takes a table of options, not 2", count.watch, count, 1, 2, 3)
+    slip("watch has no option 'time'; it has times, top", latency.watch, latency, 1, { time = 2 })
+    slip("each takes a number of seconds, not \"x\"", trace.each, trace, "x")
+    slip("lp.trace: stack is true or false, not \"yes\"", lp.trace, target, nil, { stack = "yes" })
+    slip("lp.count: pid is a whole number from 0 on, not \"init\"", lp.count, target, { pid = "init" })
+    slip("lp.hist takes a table of options, not 5", lp.hist, { { from = 1, to = 2, count = 3 } }, 5)
+    for _, name in ipairs { "count", "trace", "latency" } do
+      slip(("lp.%s takes a target like \"kprobe:vfs_read\", not a number"):format(name), lp[name], 1)
+    end
+  end)
+
   it("tells when there was no room for a key", function()
     local count = lp.count("tracepoint:syscalls:sys_enter_openat", { by = "dfd", pid = helper.pid, max_entries = 2 })
     for i = 100, 300 do openat(i, "/nonexistent", 1) end
