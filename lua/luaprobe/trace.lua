@@ -57,10 +57,12 @@ local function shown(self, record)
   if self.is_pattern then parts[1] = record.func end
   for _, field in ipairs(self.fields) do
     local value = record[field.name]
-    local one = field_value.show(field, value)
+    local one
     if field.is_text and value ~= nil then
       local is_cut = record.cut and bit.band(record.cut, bit.lshift(1, field.index)) ~= 0
-      one = ('"%s"%s'):format(one, is_cut and "…" or "")
+      one = text.quoted(value) .. (is_cut and "…" or "")
+    else
+      one = field_value.show(field, value)
     end
     parts[#parts + 1] = field.name .. "=" .. one
   end

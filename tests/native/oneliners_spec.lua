@@ -324,6 +324,26 @@ describe("lp.trace", function()
     trace:detach()
   end)
 
+  it("shows texts so that they cannot pretend to be something else", function()
+    local trace = lp.trace("tracepoint:syscalls:sys_enter_openat", "filename:ustr, comm, dfd",
+      { pid = helper.pid, where = "dfd == -77" })
+    local name = 'a" dfd=3 \\"\n00:00:00.000000 1 init\27[2J\127\r\t'
+    openat(-77, name, 1)
+    local before = helper.read("/proc/self/comm"):match "[^\n]*"
+    helper.write("/proc/self/comm", 'x" dfd=4\\\n\27')
+    openat(-77, "b", 1)
+    helper.write("/proc/self/comm", before)
+    local events = trace:items()
+    trace:detach()
+    assert.are.equal(name, events[1].filename)
+    assert.is_truthy(trace:line(events[1]):find(
+      [[ filename="a\" dfd=3 \\\"\n00:00:00.000000 1 init\x1b[2J\x7f\r\t" comm="]], 1, true), trace:line(events[1]))
+    local line = trace:line(events[2])
+    assert.is_truthy(line:find([[ comm="x\" dfd=4\\\n\x1b" dfd=-77]], 1, true), line)
+    assert.is_truthy(line:find([[ x" dfd=4\\\n\x1b filename="b"]], 1, true), line)
+    assert.are.equal(1, select(2, line:gsub("[%c]", "")))
+  end)
+
   it("reads texts of varying length, and arrays of characters", function()
     local comm = helper.read("/proc/self/comm"):match "[^\n]*"
     local trace = lp.trace("tracepoint:sched:sched_process_exec", "filename, old_pid")
