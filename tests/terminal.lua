@@ -19,6 +19,7 @@ local M = {}
 M.__index = M
 
 local TIOCSWINSZ = 0x5414
+local PATIENCE = 120 -- seconds: an emulated guest on a busy machine is a hundred times slower, and only a failure waits
 local O_RDWR, O_NOCTTY, O_CLOEXEC = 2, 256, 524288
 
 -- ---- the screen ----------------------------------------------------------------------------------------------------
@@ -177,7 +178,7 @@ end
 
 --- Waits until a condition holds, called with the screen. Raises with what is to be seen when it does not.
 function M:wait(what, condition, seconds)
-  local due = os.time() + (seconds or 30)
+  local due = os.time() + (seconds or PATIENCE)
   while not condition(self.screen) do
     local alive = self:pump(50)
     if os.time() > due or not alive and not condition(self.screen) then

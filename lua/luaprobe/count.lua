@@ -6,6 +6,7 @@ local grouped = require "luaprobe.grouped"
 local keys = require "luaprobe.key"
 local live = require "luaprobe.live"
 local plans = require "luaprobe.plan"
+local takes = require "luaprobe.takes"
 
 local M = {}
 
@@ -30,18 +31,21 @@ end
 -- @treturn {{key=,count=},…} the most frequent first; `key` is what `by` says: a name, a number, for stacks a list of
 --   functions, the innermost first
 function Count:items()
+  takes.method(Count, self, "items")
   return grouped.items(self)
 end
 
 --- All hits that were counted.
 -- @treturn number
 function Count:total()
+  takes.method(Count, self, "total")
   return grouped.total(self)
 end
 
 --- Hits that found no room for their key, or that the kernel left out.
 -- @treturn number
 function Count:lost()
+  takes.method(Count, self, "lost")
   if not self.object.handle then return self.final_lost or 0 end
   return tonumber(self.object.data.full) + live.missed(self.object)
 end
@@ -69,11 +73,14 @@ end
 --- Prints the most frequent keys.
 -- @tparam[opt=10] number most how many
 function Count:top(most)
+  takes.method(Count, self, "top")
+  takes.many("top: how many keys", most)
   live.write(table.concat(lines(self, most or 10), "\n") .. "\n")
 end
 
 --- Prints all keys.
 function Count:print()
+  takes.method(Count, self, "print")
   live.write(table.concat(lines(self), "\n") .. "\n")
 end
 
@@ -81,6 +88,7 @@ end
 -- @tparam[opt=1] number seconds
 -- @tparam[opt] table opts `times`: ends after so many; `top`: how many keys (20)
 function Count:watch(seconds, opts)
+  takes.method(Count, self, "watch")
   seconds = seconds or 1
   local before = {}
   live.watch(seconds, opts, function()
@@ -93,6 +101,7 @@ end
 
 --- Detaches; what was counted stays.
 function Count:detach()
+  takes.method(Count, self, "detach")
   grouped.detach(self)
 end
 Count.close = Count.detach
@@ -102,8 +111,8 @@ function Count:__tostring()
     self:total(), self.object.handle and "" or ", detached")
 end
 
-local OPTIONS = { by = true, where = true, pid = true, tid = true, uid = true, comm = true, mechanism = true,
-  max_entries = true }
+local OPTIONS = { by = true, where = true, pid = takes.id, tid = takes.id, uid = takes.id, comm = true,
+  mechanism = true, max_entries = takes.many }
 
 -- A kretprobe does not tell its function before Linux 5.15, so the entry remembers it.
 local function recall_functions(plan, const)
@@ -134,7 +143,7 @@ end
 -- @treturn Count `:items()`, `:total()`, `:print()`, `:top(10)`, `:watch(1)`, `:detach()`, `:lost()`
 -- @raise errors of stages "expression", "load", "attach"
 function M.new(target, opts)
-  opts = live.check_options("lp.count", opts, OPTIONS)
+  opts = takes.options("lp.count", opts, OPTIONS)
   local plan = plans.new("lp.count", target, opts, false)
   local self = setmetatable({ target = target, by = opts.by, what = "count" }, Count)
   self.key = keys.new(plan, opts.by)

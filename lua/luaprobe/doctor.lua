@@ -46,19 +46,26 @@ local function is_loaded(module)
 end
 
 local function in_absent_module(module, name)
-  return ("%s is in the module %s, which is not loaded"):format(name, module), "load it first: sudo modprobe " .. module
+  local message = ksyms.is_pattern(name) and ("the module %s is not loaded"):format(module)
+    or ("%s is in the module %s, which is not loaded"):format(name, module)
+  return message, "load it first: sudo modprobe " .. module
 end
 
 -- Each diagnosis takes the target's name and module and returns message and hint, or nil when it does not apply.
 
-local function absent_module(name, module)
+--- Whether a function is missing because its module is.
+-- @tparam string name of the function, or a pattern
+-- @tparam string module as the target has it, "" where it names none
+-- @treturn string|nil message
+-- @treturn string|nil hint
+function M.absent_module(name, module)
   if module ~= "" then
-    if #M.machine.ksyms.find(name) > 0 then
+    if not ksyms.is_pattern(name) and #M.machine.ksyms.find(name) > 0 then
       return ("there is a function %s, but not in a module %s"):format(name, module),
         "leave the module out: kprobe:" .. name
     end
-    if not is_loaded(module) then return in_absent_module(module, name) end
-    return nil
+    if ksyms.is_pattern(module) or is_loaded(module) then return nil end
+    return in_absent_module(module, name)
   end
   local exporter = unloaded_module(name)
   if exporter and not is_loaded(exporter) then return in_absent_module(exporter, name) end
@@ -126,9 +133,9 @@ end
 -- By the errno of the refusal, in the order in which they are asked.
 local DIAGNOSES = {
   ENODEV = { kernel_config },
-  ENOENT = { several_of_name, absent_module, several_variants, unknown_name, notrace, probes_off },
-  EINVAL = { blacklisted, notrace, several_of_name, absent_module, unknown_name },
-  EADDRNOTAVAIL = { several_of_name, blacklisted, absent_module, several_variants, unknown_name, notrace },
+  ENOENT = { several_of_name, M.absent_module, several_variants, unknown_name, notrace, probes_off },
+  EINVAL = { blacklisted, notrace, several_of_name, M.absent_module, unknown_name },
+  EADDRNOTAVAIL = { several_of_name, blacklisted, M.absent_module, several_variants, unknown_name, notrace },
   EOPNOTSUPP = { blacklisted, notrace },
 }
 

@@ -1,6 +1,7 @@
 --- lp.hist: histograms as text.
 -- @module luaprobe.hist
 local err = require "luaprobe.error"
+local takes = require "luaprobe.takes"
 
 local M = {}
 
@@ -21,6 +22,19 @@ local function range(slots)
   return first, last, most
 end
 
+local function check_slots(slots)
+  if type(slots) ~= "table" then err.misuse("lp.hist takes a list of slots, not a %s", type(slots)) end
+  for i, slot in ipairs(slots) do
+    for _, name in ipairs { "from", "to", "count" } do
+      if type(slot) ~= "table" or type(slot[name]) ~= "number" then
+        err.misuse("lp.hist: slot %d has no number '%s': a slot is { from = …, to = …, count = … }", i, name)
+      end
+    end
+  end
+end
+
+local OPTIONS = { title = true, unit = true }
+
 --- Draws a histogram, from the first to the last slot that holds something.
 --
 --     print(lp.hist { { from = 0, to = 1, count = 3 }, { from = 2, to = 3, count = 9 } })
@@ -28,16 +42,16 @@ end
 -- @tparam[opt] table opts `title`: a line above; `unit`: what `from` and `to` are counted in
 -- @treturn string lines
 function M.text(slots, opts)
-  if type(slots) ~= "table" then err.misuse("lp.hist takes a list of slots, not a %s", type(slots)) end
-  opts = opts or {}
+  check_slots(slots)
+  opts = takes.options("lp.hist", opts, OPTIONS)
   local lines = {}
-  if opts.title then lines[#lines + 1] = opts.title end
+  if opts.title then lines[#lines + 1] = tostring(opts.title) end
   local first, last, most = range(slots)
   if not first then
     lines[#lines + 1] = "  (nothing yet)"
     return table.concat(lines, "\n")
   end
-  lines[#lines + 1] = ("%10s .. %-10s %9s"):format(opts.unit or "from", "", "COUNT")
+  lines[#lines + 1] = ("%10s .. %-10s %9s"):format(tostring(opts.unit or "from"), "", "COUNT")
   for i = first, last do
     local slot = slots[i]
     lines[#lines + 1] = ("%10.0f .. %-10.0f %9.0f |%-" .. WIDTH .. "s|"):format(slot.from, slot.to, slot.count,

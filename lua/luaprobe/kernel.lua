@@ -3,13 +3,15 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local loaded = require "luaprobe.modules"
 local types = require "luaprobe.types"
 
 local M = {}
 
 local of_vmlinux
-local of_modules -- list, opened when vmlinux does not have a type
-local found = {} -- by name
+local of_modules -- list of { name =, types = }, opened when vmlinux does not have a type
+local generation -- of the modules when they were opened
+local found = {} -- those of vmlinux, by name
 
 --- The types of the kernel proper.
 -- @treturn luaprobe.types
@@ -38,11 +40,12 @@ end
 
 -- The types of the loaded modules, in the order of their names.
 local function modules()
-  if of_modules then return of_modules end
-  of_modules = {}
+  local now = loaded.generation()
+  if of_modules and generation == now then return of_modules end
+  of_modules, generation = {}, now
   for _, name in ipairs(module_names()) do
     local btf = C.lp_btf_module(name)
-    if btf ~= nil then of_modules[#of_modules + 1] = types.new(ffi.gc(btf, C.lp_btf_free)) end
+    if btf ~= nil then of_modules[#of_modules + 1] = { name = name, types = types.new(ffi.gc(btf, C.lp_btf_free)) } end
   end
   return of_modules
 end
@@ -53,14 +56,22 @@ end
 -- @raise error of stage "types"
 function M.find(name)
   if type(name) ~= "string" then err.misuse("a type is given by its name, not as a %s", type(name)) end
-  local known = found[name]
-  if known then return known end
-  known = M.types():find(name)
-  for _, other in ipairs(known and {} or modules()) do
-    known = known or other:find(name)
+  found[name] = found[name] or M.types():find(name)
+  if found[name] then return found[name] end
+  for _, module in ipairs(modules()) do
+    local known = module.types:find(name)
+    if known then return known end
   end
-  found[name] = known
-  return known
+end
+
+--- Finds a type of one module.
+-- @tparam string module
+-- @tparam string name as find takes it
+-- @treturn table|nil
+function M.find_in(module, name)
+  for _, each in ipairs(modules()) do
+    if each.name == module then return each.types:find(name) end
+  end
 end
 
 return M

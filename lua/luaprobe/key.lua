@@ -44,7 +44,8 @@ end
 
 M.stack_of = stack_of
 
-local function by_stack()
+local function by_stack(plan)
+  plan:check_stack()
   return {
     stack = true, title = "STACK",
     value = function(key, object) return stack_of(object, ffi.cast(word_pointer, key)[0]) end,
@@ -83,7 +84,7 @@ function M.new(plan, by)
   elseif by == "func" then
     key = by_function(plan)
   elseif by == "stack" or by == "kstack" then
-    key = by_stack()
+    key = by_stack(plan)
   else
     key = by_field(plan, by)
     if NUMBERS[by] or by == "comm" then key.title = by:upper() end

@@ -3,37 +3,73 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local modules = require "luaprobe.modules"
 local value_of = require "luaprobe.value"
 
 local M = {}
 
-local kallsyms -- read when first asked for, and kept
+local kallsyms -- read when first asked for, and kept as long as no module comes or goes
 local all_symbols -- the same with variables
+local generation = 0 -- of the modules when they were read
+local is_ahead = false -- the functions are being read by a thread
 local raw_symbol = ffi.new "struct lp_kernel_symbol"
 local position = ffi.new "uint64_t[1]"
 
-local function open()
+-- A file of tests' own is read once.
+local function forget_old()
+  local now = M.path and 0 or modules.generation()
+  if now == generation then return end
+  if is_ahead then C.lp_kallsyms_close(C.lp_kallsyms_open(nil, false)) end
+  kallsyms, all_symbols, generation, is_ahead = nil, nil, now, false
+end
+
+--- Has the functions read while something else is done: the first completion shall not wait for it.
+function M.read_ahead()
+  forget_old()
+  C.lp_kallsyms_read_ahead()
+  is_ahead = true
+end
+
+-- As they were when last looked at.
+local function current()
   if not kallsyms then kallsyms = ffi.gc(err.check(C.lp_kallsyms_open(M.path, false)), C.lp_kallsyms_close) end
+  is_ahead = false
   return kallsyms
 end
 
-local function open_all()
+local function open()
+  forget_old()
+  return current()
+end
+
+local function current_with_variables()
   all_symbols = all_symbols or ffi.gc(err.check(C.lp_kallsyms_open(M.path, true)), C.lp_kallsyms_close)
   return all_symbols
 end
 
 --- Takes another file for /proc/kallsyms (tests).
 function M.use(path)
-  kallsyms, all_symbols, M.path = nil, nil, path
+  kallsyms, all_symbols, generation, M.path = nil, nil, 0, path
 end
 
---- The functions whose name matches a pattern, by address.
--- @tparam string pattern a name, or one with *, ? or [abc]
--- @tparam[opt] string module a pattern for the module's name
--- @treturn {{name=,module=,address=},…} `module` is "" for the kernel proper, `address` a uint64_t
--- @raise error of stage "symbols"
-function M.find(pattern, module)
-  local symbols = open()
+local LONGEST = 65536 -- bytes: no function of the kernel's is longer
+
+-- Whether a module that came or went could make another symbol of an address. Only then are they looked at: who traces
+-- luaprobe itself shall not see it open a file for each event.
+local function may_be_another(address)
+  return raw_symbol.module[0] ~= 0 or address - raw_symbol.address > LONGEST
+end
+
+-- Finds the symbol that an address lies in, in `symbols()`, the functions or all of them.
+local function symbol_at(symbols, address)
+  local is_found = C.lp_kallsyms_at(symbols(), address, raw_symbol)
+  if is_found and not may_be_another(address) then return true end
+  forget_old()
+  return C.lp_kallsyms_at(symbols(), address, raw_symbol)
+end
+
+-- The functions whose name matches.
+local function find_in(symbols, pattern, module)
   local found = {}
   position[0] = 0
   while C.lp_kallsyms_next(symbols, pattern, module, position, raw_symbol) do
@@ -42,6 +78,15 @@ function M.find(pattern, module)
     }
   end
   return found
+end
+
+--- The functions whose name matches a pattern, by address.
+-- @tparam string pattern a name, or one with *, ? or [abc]
+-- @tparam[opt] string module a pattern for the module's name
+-- @treturn {{name=,module=,address=},…} `module` is "" for the kernel proper, `address` a uint64_t
+-- @raise error of stage "symbols"
+function M.find(pattern, module)
+  return find_in(open(), pattern, module)
 end
 
 local COMPLETIONS = 400
@@ -83,7 +128,7 @@ end
 --- The function that an address lies in.
 -- @treturn string name, and its offset in it; nil when there is none
 function M.at(address)
-  if not C.lp_kallsyms_at(open(), address, raw_symbol) then return nil end
+  if not symbol_at(current, address) then return nil end
   return ffi.string(raw_symbol.name), tonumber(address - raw_symbol.address)
 end
 
@@ -98,7 +143,7 @@ function M.namer(pattern)
   return function(address)
     if not by_address then
       by_address = {}
-      for _, symbol in ipairs(M.find(pattern)) do by_address[tostring(symbol.address)] = symbol.name end
+      for _, symbol in ipairs(find_in(current(), pattern)) do by_address[tostring(symbol.address)] = symbol.name end
     end
     address = address - BEHIND
     local name, offset = M.at(address)
@@ -110,7 +155,7 @@ end
 -- "vfs_read+0x1d", or the address in hexadecimal where it is nobody's.
 local function text_in(symbols, address)
   address = ffi.cast("uint64_t", address)
-  if not C.lp_kallsyms_at(symbols, address, raw_symbol) then return ("0x%s"):format(bit.tohex(address, 16)) end
+  if not symbol_at(symbols, address) then return ("0x%s"):format(bit.tohex(address, 16)) end
   local name, offset = ffi.string(raw_symbol.name), tonumber(address - raw_symbol.address)
   return offset == 0 and name or ("%s+0x%x"):format(name, offset)
 end
@@ -119,7 +164,7 @@ end
 -- @param address a number or uint64_t
 -- @treturn string the address in hexadecimal where it is nobody's
 function M.text(address)
-  return text_in(open(), address)
+  return text_in(current, address)
 end
 
 --- The name of any address of the kernel's, of a function or of a variable.
@@ -129,7 +174,7 @@ function M.symbol(address)
   if type(address) ~= "number" and not value_of.is_integer(address) then
     err.misuse("lp.ksym takes an address, not a %s", type(address))
   end
-  return text_in(open_all(), address)
+  return text_in(current_with_variables, address)
 end
 
 -- The lines of a pseudo file that contain a text; nil and a negative errno.

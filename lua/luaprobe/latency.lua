@@ -7,6 +7,7 @@ local hist = require "luaprobe.hist"
 local keys = require "luaprobe.key"
 local live = require "luaprobe.live"
 local plans = require "luaprobe.plan"
+local takes = require "luaprobe.takes"
 
 local M = {}
 
@@ -57,18 +58,21 @@ end
 -- @treturn {{key=,count=,total=,average=,slots=},…} the most frequent key first; `total` and `average` in the unit;
 --   `slots` as lp.hist takes them: `{from=, to=, count=}` each
 function Latency:items()
+  takes.method(Latency, self, "items")
   return grouped.items(self)
 end
 
 --- Calls that were measured.
 -- @treturn number
 function Latency:total()
+  takes.method(Latency, self, "total")
   return grouped.total(self)
 end
 
 --- Calls that could not be followed: no room for their start, or for their key, or the kernel left them out.
 -- @treturn number
 function Latency:lost()
+  takes.method(Latency, self, "lost")
   if not self.object.handle then return self.final_lost or 0 end
   return tonumber(self.object.data.full) + tonumber(self.object.data.unjoined) + live.missed(self.object)
 end
@@ -89,6 +93,8 @@ end
 --- Draws the histogram of each key.
 -- @tparam[opt] number most how many keys, all when missing
 function Latency:print(most)
+  takes.method(Latency, self, "print")
+  takes.many("print: how many keys", most)
   live.write(text_of(self, most))
 end
 
@@ -96,11 +102,13 @@ end
 -- @tparam[opt=1] number seconds
 -- @tparam[opt] table opts `times`: ends after so many; `top`: how many keys (4)
 function Latency:watch(seconds, opts)
+  takes.method(Latency, self, "watch")
   live.watch(seconds or 1, opts, function() return text_of(self, opts and opts.top or 4) end)
 end
 
 --- Detaches; the histograms stay.
 function Latency:detach()
+  takes.method(Latency, self, "detach")
   grouped.detach(self)
 end
 Latency.close = Latency.detach
@@ -110,8 +118,8 @@ function Latency:__tostring()
     #self:items(), self:total(), self.object.handle and "" or ", detached")
 end
 
-local OPTIONS = { by = true, unit = true, where = true, pid = true, tid = true, uid = true, comm = true,
-  mechanism = true, max_entries = true }
+local OPTIONS = { by = true, unit = true, where = true, pid = takes.id, tid = takes.id, uid = takes.id, comm = true,
+  mechanism = true, max_entries = takes.many }
 
 local function prepare(self, opts)
   return function(object)
@@ -130,7 +138,7 @@ end
 -- @treturn Latency `:items()`, `:total()`, `:print()`, `:watch(1)`, `:detach()`, `:lost()`
 -- @raise errors of stages "expression", "load", "attach"
 function M.new(target, opts)
-  opts = live.check_options("lp.latency", opts, OPTIONS)
+  opts = takes.options("lp.latency", opts, OPTIONS)
   local unit = opts.unit or "us"
   if not UNITS[unit] then err.misuse("unit is ns, us, ms or s, not '%s'", tostring(unit)) end
   local plan = plans.new("lp.latency", target, opts, true)

@@ -1,11 +1,12 @@
 --- What is attached and watched: the registry behind lp.session, and the loops that show it.
 -- @module luaprobe.live
 local C = require "luaprobe.cdef"
-local err = require "luaprobe.error"
+local takes = require "luaprobe.takes"
 
 local M = {}
 
 local TICK = 20 -- milliseconds between two looks at the buffers
+local WATCH_OPTIONS = { times = takes.many, top = takes.many }
 
 local running = {} -- one-liners, the oldest first; attached until they are told otherwise, referred to or not
 
@@ -76,18 +77,13 @@ function M.interruptible(fn)
   if not ok then error(failure, 0) end
 end
 
-local function check_period(seconds)
-  if type(seconds) ~= "number" or not (seconds > 0 and seconds < 1e9) then
-    err.misuse("watch takes a number of seconds, not %s", tostring(seconds))
-  end
-end
-
 --- Shows a text anew every so many seconds, until Ctrl-C.
 -- @tparam number seconds
 -- @tparam[opt] table opts `times`: ends after so many
 -- @tparam function text_of gives it
 function M.watch(seconds, opts, text_of)
-  check_period(seconds)
+  takes.seconds("watch", seconds)
+  takes.options("watch", opts, WATCH_OPTIONS)
   local times = opts and opts.times or math.huge
   M.interruptible(function()
     for i = 1, times do
@@ -95,21 +91,6 @@ function M.watch(seconds, opts, text_of)
       M.write((i > 1 and "\n" or "") .. text_of())
     end
   end)
-end
-
---- Checks the options of a one-liner.
-function M.check_options(what, opts, known)
-  if opts == nil then return {} end
-  if type(opts) ~= "table" then err.misuse("%s takes a table of options, not a %s", what, type(opts)) end
-  for name in pairs(opts) do
-    if not known[name] then
-      local names = {}
-      for each in pairs(known) do names[#names + 1] = each end
-      table.sort(names)
-      err.misuse("%s has no option '%s'; it has %s", what, tostring(name), table.concat(names, ", "))
-    end
-  end
-  return opts
 end
 
 --- Hits that the kernel left out: a program that was running already on that CPU (since Linux 6.13 system calls'

@@ -2,6 +2,7 @@
 -- what there is everywhere.
 -- @module luaprobe.place
 local C = require "luaprobe.cdef"
+local doctor = require "luaprobe.doctor"
 local err = require "luaprobe.error"
 local expression = require "luaprobe.expression"
 local kernel = require "luaprobe.kernel"
@@ -45,14 +46,24 @@ local function registers(types, parameter)
   return type.size > 16 and 0 or math.max(1, math.ceil(type.size / 8))
 end
 
+-- Why there is no type of a function.
+local function no_function(self)
+  local reason, hint = doctor.absent_module(self.name, self.module)
+  if reason then return reason, hint end
+  local symbol = ksyms.find(self.name, self.module)[1]
+  if not symbol then
+    return "there is no such function in this kernel", nearest.hint(self.name, ksyms.nearest(self.name, 5), "there are")
+  elseif symbol.module ~= "" and not C.lp_kernel_at_least(5, 11) then
+    return ("it is in the module %s, and before Linux 5.11 modules do not tell their types"):format(symbol.module)
+  end
+  return ("the kernel's types do not tell the arguments of %s"):format(self.name)
+end
+
 local function read_prototype(self)
   local name = self.name:match "^[^.]+"
-  local func = kernel.find("func " .. name)
-  if not func and #ksyms.find(self.name) == 0 then
-    return nil, "there is no such function in this kernel",
-      nearest.hint(self.name, ksyms.nearest(self.name, 5), "there are")
-  elseif not func then
-    return nil, ("the kernel's types do not tell the arguments of %s"):format(self.name)
+  local func = self.module ~= "" and kernel.find_in(self.module, "func " .. name) or kernel.find("func " .. name)
+  if not func then
+    return nil, no_function(self)
   elseif name ~= self.name then
     return nil, ("%s is what the compiler made of %s, and its arguments with it"):format(self.name, name)
   end
@@ -246,7 +257,7 @@ function M.of(target, joined)
   local place = setmetatable({ name = target.name, joined = joined,
     only_returns = target.returns and not joined }, Place)
   if kind == C.LP_KPROBE or kind == C.LP_KRETPROBE then
-    place.kind = "kernel"
+    place.kind, place.module = "kernel", target.category
     if place.name == "" then place.name = target.text end
   elseif kind == C.LP_UPROBE or kind == C.LP_URETPROBE or kind == C.LP_USDT then
     place.kind, place.user = "user", true

@@ -100,15 +100,22 @@ local function members(target, pid)
   return { target }
 end
 
+local function nothing_matches(self)
+  local reason, hint
+  if targets.is_kernel(self.target) then
+    reason, hint = require("luaprobe.doctor").absent_module(self.target.name, self.target.category)
+  end
+  err.raise { code = "ENOENT", stage = "attach",
+    message = ("%s: %s"):format(self.text, reason or "nothing that can be probed matches"),
+    hint = hint or ("see what there is: lp.probes %q"):format(self.text) }
+end
+
 --- The functions or tracepoints that the target stands for: targets of one each.
 -- @raise error of stage "attach" when there are none
 function Plan:members()
   if self.list then return self.list end
   self.list = members(self.target, self.probe_pid)
-  if #self.list == 0 then
-    err.raise { code = "ENOENT", stage = "attach", message = self.text .. ": nothing that can be probed matches",
-      hint = ("see what there is: lp.probes %q"):format(self.text) }
-  end
+  if #self.list == 0 then nothing_matches(self) end
   return self.list
 end
 
@@ -185,6 +192,28 @@ function Plan:tell_functions()
       hint = "take them one by one, or group by something else" }
   end
   self.cookies = true
+end
+
+-- A program is given the registers of user space there, and the kernel walks its own stack from its own alone. Since
+-- Linux 6.12 (376bd59e2a04) those of a system call's tracepoint are the kernel's.
+local function stack_refusal(target)
+  if targets.is_user(target) then
+    return "stacks are the kernel's, and it has none where user space runs", "what the kernel does for it has: a kprobe"
+  elseif target.kind == C.LP_TRACEPOINT and target.category == "syscalls" and not C.lp_kernel_at_least(6, 12) then
+    return "before Linux 6.12 the tracepoints of single system calls have no stack",
+      "tracepoint:raw_syscalls:sys_enter has one (where = \"id == NUMBER\"), and so have kprobes"
+  end
+end
+
+--- Refuses to take stacks where the kernel has none.
+-- @raise error of stage "attach"
+function Plan:check_stack()
+  for _, member in ipairs(targets.is_user(self.target) and { self.target } or self:members()) do
+    local reason, hint = stack_refusal(member)
+    if reason then
+      err.raise { code = "EOPNOTSUPP", stage = "attach", message = self.text .. ": " .. reason, hint = hint }
+    end
+  end
 end
 
 --- How an address, or a cookie, that the template tells as LP_FUNCTION is called.

@@ -3,6 +3,7 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local kernel_types = require "luaprobe.kernel"
 local ksyms = require "luaprobe.ksyms"
 local tracepoint = require "luaprobe.tracepoints"
 
@@ -15,10 +16,18 @@ local EPERM = 1
 local signature_buffer = ffi.new "char[1024]"
 local raw_type = ffi.new "struct lp_type"
 
+-- Those of modules are looked for where they are: there are thousands of functions that no type tells of.
+local function signature_in_module(name)
+  local symbol = ksyms.find(name, "?*")[1]
+  local func = symbol and kernel_types.find_in(symbol.module, "func " .. name)
+  return func and func.types:declaration(func.types:get(func.of).id)
+end
+
 -- "ssize_t (struct file *file, …)" of a kernel function; nil where its BTF does not tell.
 local function signature(name)
   local id = C.lp_btf_kernel() ~= nil and C.lp_btf_find(C.lp_btf_kernel(), FUNC, name) or 0
-  if id == 0 or not C.lp_btf_type(C.lp_btf_kernel(), id, raw_type) then return nil end
+  if id == 0 then return signature_in_module(name) end
+  if not C.lp_btf_type(C.lp_btf_kernel(), id, raw_type) then return nil end
   C.lp_btf_declaration(C.lp_btf_kernel(), raw_type.of, "", signature_buffer, ffi.sizeof(signature_buffer))
   return ffi.string(signature_buffer)
 end

@@ -179,7 +179,7 @@ end
 local function terminal(state)
   local first, more = PROMPT, MORE -- C keeps a pointer to them
   err.check(C.lp_prompt_open(history_path()))
-  C.lp_kallsyms_read_ahead() -- the first completion shall not wait for it
+  require("luaprobe.ksyms").read_ahead()
   io.stdout:write "luaprobe: help() tells what there is, Tab completes, Ctrl-D leaves\n"
   local pending
   while true do

@@ -13,6 +13,11 @@ local function ksyms()
 end
 
 local function no_match(target, what)
+  if targets.is_kernel(target) then
+    local reason, hint = require("luaprobe.doctor").absent_module(target.name, target.category)
+    local message = reason and target.text .. ": " .. reason
+    if message then return { code = "ENOENT", stage = "attach", message = message, hint = hint } end
+  end
   return { code = "ENOENT", stage = "attach",
     message = ("%s: no %s matches"):format(target.text, what),
     hint = "see what there is: luaprobe list '" .. target.text .. "'" }

@@ -4,6 +4,7 @@ local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 local live = require "luaprobe.live"
 local probes = require "luaprobe.probe"
+local takes = require "luaprobe.takes"
 
 local M = {}
 
@@ -156,7 +157,7 @@ end
 -- @raise error of stage "save" when it cannot be written, or is there
 function M.save(path, opts)
   if type(path) ~= "string" then err.misuse("lp.save takes a path, not a %s", type(path)) end
-  opts = live.check_options("lp.save", opts, { overwrite = true })
+  opts = takes.options("lp.save", opts, { overwrite = takes.switch })
   local there = not opts.overwrite and io.open(path)
   if there then
     there:close()

@@ -69,4 +69,12 @@ end
 -- @treturn string|number
 M.of = of
 
+--- A string between quotes, those in it escaped as well: where other things stand on the line, it cannot pretend to be
+-- one of them.
+-- @tparam string value
+-- @treturn string
+function M.quoted(value)
+  return '"' .. of(value):gsub('"', '\\"') .. '"'
+end
+
 return M

@@ -9,6 +9,7 @@ local field_value = require "luaprobe.field_value"
 local keys = require "luaprobe.key"
 local live = require "luaprobe.live"
 local plans = require "luaprobe.plan"
+local takes = require "luaprobe.takes"
 local text = require "luaprobe.text"
 local value_of = require "luaprobe.value"
 
@@ -56,10 +57,12 @@ local function shown(self, record)
   if self.is_pattern then parts[1] = record.func end
   for _, field in ipairs(self.fields) do
     local value = record[field.name]
-    local one = field_value.show(field, value)
+    local one
     if field.is_text and value ~= nil then
       local is_cut = record.cut and bit.band(record.cut, bit.lshift(1, field.index)) ~= 0
-      one = ('"%s"%s'):format(one, is_cut and "…" or "")
+      one = text.quoted(value) .. (is_cut and "…" or "")
+    else
+      one = field_value.show(field, value)
     end
     parts[#parts + 1] = field.name .. "=" .. one
   end
@@ -71,6 +74,8 @@ end
 -- @tparam table record of items()
 -- @treturn string
 function Trace:line(record)
+  takes.method(Trace, self, "line")
+  if getmetatable(record) ~= self.record_meta then err.misuse "line takes an event of this trace: one of items()" end
   local line = ("%s %-7d %-15s %s\n"):format(clock.time_of_day(record.time), record.pid, text.of(record.comm),
     shown(self, record))
   if not record.stack then return line end
@@ -108,6 +113,7 @@ end
 -- @tparam[opt] {string,…} lines gets what there is to show
 -- @treturn {table,…} the new ones
 function Trace:pull(lines)
+  takes.method(Trace, self, "pull")
   if not self.object.handle then return {} end
   if lines and lines ~= self.unshown and #self.unshown > 0 then
     lines[#lines + 1], self.unshown = table.concat(self.unshown), {}
@@ -124,6 +130,7 @@ end
 -- @treturn {table,…} each with `time` (nanoseconds of CLOCK_MONOTONIC), `pid`, `tid`, `uid`, `cpu`, `comm`, `func`,
 --   `duration` (nanoseconds) and `stack` where asked for, and the fields by name
 function Trace:items()
+  takes.method(Trace, self, "items")
   self:pull(live.shows_events and self.unshown or nil)
   if #self.kept > self.keep then self.kept = { unpack(self.kept, #self.kept - self.keep + 1) } end
   return { unpack(self.kept) }
@@ -132,6 +139,8 @@ end
 --- Iterates over events as they come: `for event in t:each() do … end`, until Ctrl-C.
 -- @tparam[opt] number seconds ends after so many
 function Trace:each(seconds)
+  takes.method(Trace, self, "each")
+  takes.seconds("each", seconds)
   local queue, at = {}, 0
   local due = seconds and tonumber(C.lp_time_monotonic()) + seconds * 1e9
   local caught = C.lp_stop_catch()
@@ -155,17 +164,21 @@ end
 --- Prints events as they come, until Ctrl-C.
 -- @tparam[opt] number seconds ends after so many
 function Trace:watch(seconds)
+  takes.method(Trace, self, "watch")
+  takes.seconds("watch", seconds)
   for event in self:each(seconds) do live.write(self:line(event)) end
 end
 
 --- Prints the events so far.
 function Trace:print()
+  takes.method(Trace, self, "print")
   for _, record in ipairs(self:items()) do live.write(self:line(record)) end
 end
 
 --- Events that were to be sent.
 -- @treturn number
 function Trace:total()
+  takes.method(Trace, self, "total")
   return self.object.handle and tonumber(self.object.data.hits) or self.final_total or 0
 end
 
@@ -173,12 +186,14 @@ end
 -- out.
 -- @treturn number
 function Trace:lost()
+  takes.method(Trace, self, "lost")
   if not self.object.handle then return self.final_lost or 0 end
   return self.object.maps.events.lost + tonumber(self.object.data.unjoined) + live.missed(self.object)
 end
 
 --- Detaches; the events so far stay.
 function Trace:detach()
+  takes.method(Trace, self, "detach")
   if not self.object.handle then return end
   self.object:detach()
   self:pull(live.shows_events and self.unshown or nil)
@@ -197,8 +212,8 @@ end
 
 -- ---- making one ----------------------------------------------------------------------------------------------------
 
-local OPTIONS = { where = true, ret = true, stack = true, pid = true, tid = true, uid = true, comm = true,
-  mechanism = true, quiet = true, keep = true }
+local OPTIONS = { where = true, ret = takes.switch, stack = takes.switch, pid = takes.id, tid = takes.id,
+  uid = takes.id, comm = true, mechanism = true, quiet = takes.switch, keep = takes.many }
 
 -- What every event has by itself. A tracepoint's own field of such a name is another thing: it gets a "_" before it.
 local RESERVED = { time = true, pid = true, tid = true, uid = true, cpu = true, comm = true, func = true,
@@ -304,16 +319,14 @@ end
 -- @treturn Trace `:items()`, `:each()`, `:watch()`, `:print()`, `:total()`, `:lost()`, `:detach()`
 -- @raise errors of stages "expression", "load", "attach"
 function M.new(target, fields, opts)
-  opts = live.check_options("lp.trace", opts, OPTIONS)
-  if opts.ret ~= nil and type(opts.ret) ~= "boolean" then
-    err.misuse("ret is true or false, not %s", tostring(opts.ret))
-  end
+  opts = takes.options("lp.trace", opts, OPTIONS)
   local parsed = parse_fields(fields)
   local joined = opts.ret or asks_for_return(target, parsed)
   local plan = plans.new("lp.trace", target, opts, joined)
   local self = setmetatable({ target = target, what = "trace", parsed = parsed, joined = joined,
     keep = opts.keep or KEEP, with_stack = opts.stack or false, quiet = opts.quiet, kept = {}, unshown = {}, cut = 0,
     is_pattern = plan.target.wildcard }, Trace)
+  if self.with_stack then plan:check_stack() end
   local const = const_of(self, plan, opts)
   if self.is_pattern and C.lp_kernel_at_least(5, 15) then plan:tell_functions() end
   self.name_of = plan:namer()

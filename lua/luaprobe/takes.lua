@@ -1,0 +1,70 @@
+--- What the one-liners and the methods of their objects take, checked: a slip at the prompt is told in its own words.
+-- @module luaprobe.takes
+local err = require "luaprobe.error"
+
+local M = {}
+
+local FOREVER = 1e9 -- seconds: thirty years
+
+local function shown(value)
+  if type(value) == "string" then return ("%q"):format(value) end
+  if type(value) == "number" or type(value) == "boolean" or value == nil then return tostring(value) end
+  return "a " .. type(value)
+end
+
+--- Raises a misuse unless a method was called on an object that has it: c.top(3) is easily typed for c:top(3).
+-- @tparam table class the objects' metatable
+-- @param self
+-- @tparam string name of the method
+function M.method(class, self, name)
+  if getmetatable(self) == class then return end
+  err.misuse("%s is called with a colon: OBJECT:%s(…), not OBJECT.%s(…)", name, name, name)
+end
+
+--- A whole number from 1 on, or nil.
+-- @tparam string what its name for the message
+function M.many(what, value)
+  if value == nil or type(value) == "number" and value >= 1 and value < 2 ^ 31 and value % 1 == 0 then return end
+  err.misuse("%s is a whole number from 1 on, not %s", what, shown(value))
+end
+
+--- What a process, a thread or a user is known by, or nil.
+function M.id(what, value)
+  if value == nil or type(value) == "number" and value >= 0 and value < 2 ^ 32 and value % 1 == 0 then return end
+  err.misuse("%s is a whole number from 0 on, not %s", what, shown(value))
+end
+
+--- A time, or nil.
+function M.seconds(what, value)
+  if value == nil or type(value) == "number" and value > 0 and value < FOREVER then return end
+  err.misuse("%s takes a number of seconds, not %s", what, shown(value))
+end
+
+--- True, false, or nil.
+function M.switch(what, value)
+  if value == nil or type(value) == "boolean" then return end
+  err.misuse("%s is true or false, not %s", what, shown(value))
+end
+
+--- A table of options that are known, or nil.
+-- @tparam string what whose they are
+-- @tparam[opt] table opts
+-- @tparam table known by name: true, or what checks the option's value, called with "WHAT: NAME" and the value
+-- @treturn table the options
+function M.options(what, opts, known)
+  if opts == nil then return {} end
+  if type(opts) ~= "table" then err.misuse("%s takes a table of options, not %s", what, shown(opts)) end
+  for name, value in pairs(opts) do
+    local check = known[name]
+    if not check then
+      local names = {}
+      for each in pairs(known) do names[#names + 1] = each end
+      table.sort(names)
+      err.misuse("%s has no option '%s'; it has %s", what, tostring(name), table.concat(names, ", "))
+    end
+    if check ~= true then check(what .. ": " .. name, value) end
+  end
+  return opts
+end
+
+return M
