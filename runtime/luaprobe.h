@@ -18,7 +18,7 @@
 /* ---- versions ------------------------------------------------------------------------------------------------- */
 
 /* Goes up whenever a declaration below changes; cdef.lua refuses a host that was compiled with another number. */
-enum { LP_ABI = 9 };
+enum { LP_ABI = 10 };
 int lp_abi(void);
 const char *lp_version(void);
 const char *lp_version_libbpf(void);
@@ -76,8 +76,8 @@ int lp_file_mode(const char *path);
 int lp_directory_open_private(const char *path);
 void lp_directory_close(int directory);
 /*
- * Makes an empty one below TMPDIR or /tmp, writes its path, and returns its descriptor. Those of processes that are gone
- * without having removed theirs (SIGKILL) are removed.
+ * Makes an empty one below TMPDIR or /tmp, writes its path, and returns its descriptor. Those of processes that are
+ * gone without having removed theirs (SIGKILL) are removed.
  */
 int lp_directory_make_temporary(char *path, size_t size);
 /* Removes it with the files in it and in the directories in it, and closes the descriptor. */
@@ -559,6 +559,7 @@ struct lp_source_stats {
     uint64_t high_water; /* bytes: the most that was found in one buffer at once */
     uint64_t capacity;   /* bytes of one buffer */
     uint32_t buffers;
+    bool may_have_lost; /* a ring buffer was full, and its program does not count what it could not send */
 };
 
 /* The buffer size of one CPU when nothing is said, in bytes. */
@@ -622,6 +623,10 @@ uint64_t lp_source_lost(const struct lp_source *source, uint32_t cpu);
  * lost. The copies live until the next snapshot. Returns how many; `*events` points at them.
  */
 int lp_source_snapshot(struct lp_source *source, const struct lp_event **events);
+/*
+ * Gives back what was read, and closes the buffers. Where events were zeros are read for a while, or in debug mode
+ * 0xdb: the body of a loop may close what it loops over.
+ */
 void lp_source_close(struct lp_source *source);
 
 /*

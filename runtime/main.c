@@ -18,6 +18,7 @@
 
 #include "interrupt.h"
 #include "luaprobe.h"
+#include "stop.h"
 
 int lp_abi(void)
 {
@@ -117,6 +118,9 @@ static int push_host(lua_State *lua, int argc, char **argv)
  */
 static void check_output(void)
 {
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (lp_stop_pending() == SIGPIPE)
+        return;
     errno = 0;
     if ((fflush(stdout) == 0 && !ferror(stdout)) || errno == EPIPE)
         return;
@@ -143,7 +147,7 @@ int main(int argc, char **argv)
     if (!claim_standard_descriptors() || atexit(check_output) != 0)
         return EXIT_FAILURE;
     /* `luaprobe opensnoop | head` shall end quietly even if the parent ignores SIGPIPE. */
-    (void)signal(SIGPIPE, SIG_DFL);
+    lp_stop_watch_output();
     allow_many_descriptors();
     lua = luaL_newstate();
     if (!lua) {

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "error.h"
+#include "retire.h"
 
 enum { BATCH = 512, PIECE = 64, ALIGNMENT = 16, SMALLEST = 1 << 20 };
 
@@ -82,7 +83,7 @@ void lp_order_free(struct lp_order *order)
 {
     if (!order)
         return;
-    munmap(order->bytes, order->size);
+    lp_retire_pages(order->bytes, order->size);
     free(order->heap);
     free(order);
 }

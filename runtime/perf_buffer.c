@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "perf_event.h"
+#include "retire.h"
 
 static int open_event(uint32_t cpu, size_t watermark, bool overwrite)
 {
@@ -55,10 +56,10 @@ static size_t mapped_size(size_t data_size, size_t page_size)
 void lp_perf_buffer_close(struct lp_buffer *buffer, size_t page_size)
 {
     if (buffer->control)
-        munmap(buffer->control, mapped_size(buffer->data_size, page_size));
+        lp_retire_pages(buffer->control, mapped_size(buffer->data_size, page_size));
     if (buffer->event_fd >= 0)
         close(buffer->event_fd);
-    free(buffer->wrapped);
+    lp_retire(buffer->wrapped, free);
 }
 
 /* NULL and errno on failure. A mapping that cannot be written is what makes the kernel overwrite. */

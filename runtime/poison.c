@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "retire.h"
+
 enum { BLOCKS = 4096, PADDING = 8 };
 
 struct block {
@@ -75,11 +77,19 @@ void lp_poison_release(struct lp_poison *poison)
         memset(block->bytes, LP_POISON, block->room);
 }
 
+static void free_all(void *memory)
+{
+    struct lp_poison *poison = memory;
+
+    for (size_t i = 0; i < BLOCKS; i++)
+        free(poison->blocks[i].bytes);
+    free(poison);
+}
+
 void lp_poison_free(struct lp_poison *poison)
 {
     if (!poison)
         return;
-    for (size_t i = 0; i < BLOCKS; i++)
-        free(poison->blocks[i].bytes);
-    free(poison);
+    lp_poison_release(poison);
+    lp_retire(poison, free_all);
 }

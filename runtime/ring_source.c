@@ -6,8 +6,8 @@
  * it is not complete yet, or was discarded.
  *
  * Programs that were compiled with luaprobe.bpf.h wake us at the watermark, once for each time that we ask by setting
- * `armed`. Others do as they think fit, mostly at each event that finds the buffer empty: those are listened to only
- * while nothing comes.
+ * `armed`. Others do as they think fit, mostly at each event that finds the buffer empty: those are listened to while
+ * nothing comes, or when so much comes that a tick would be too long.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "retire.h"
 #include "source.h"
 
 enum { HEADER = BPF_RINGBUF_HDR_SZ };
@@ -34,7 +35,9 @@ struct ring_source {
     uint64_t position; /* how far we have read; *consumer follows when the batch is released */
     uint8_t *wrapped;  /* where a record that runs over the end is put together */
     size_t wrapped_room;
-    int empty; /* reads that found nothing, one after the other */
+    int empty;         /* reads that found nothing, one after the other */
+    int64_t looked_at; /* when one did the last time, in nanoseconds, and what had come by then */
+    uint64_t bytes_then;
 };
 
 static struct ring_source *ring(struct lp_source *source)
@@ -97,6 +100,8 @@ static int ring_read(struct lp_source *base, struct lp_event *events, int max)
             if (!data)
                 break; /* no memory: later perhaps */
             events[count++] = (struct lp_event){data, size, -1, 0};
+            if (size + HEADER > base->largest)
+                base->largest = size + HEADER;
         }
         position += ((uint64_t)HEADER + size + 7) & ~UINT64_C(7);
     }
@@ -155,13 +160,25 @@ static size_t ring_fill(const struct lp_source *base)
     return (size_t)(__atomic_load_n(source->producer, __ATOMIC_RELAXED) - source->position);
 }
 
+/* Whether a quarter of the buffer fills within the shortest tick, a millisecond, at the pace since the last look. */
+static bool is_fast(struct ring_source *source)
+{
+    int64_t now = lp_time_monotonic();
+    uint64_t elapsed = (uint64_t)(now - source->looked_at);
+    uint64_t bytes = source->base.bytes - source->bytes_then;
+
+    source->looked_at = now;
+    source->bytes_then = source->base.bytes;
+    return bytes * 1000000 > source->base.buffer_size / 4 * elapsed;
+}
+
 static void ring_arm(struct lp_source *base)
 {
     struct ring_source *source = ring(base);
 
     if (base->options.armed)
         __atomic_store_n(base->options.armed, 1, __ATOMIC_SEQ_CST);
-    else if (++source->empty > 1 || base->peak > base->buffer_size / 2)
+    else if (is_fast(source) || ++source->empty > 1 || base->peak > base->buffer_size / 2)
         lp_wait_again(base, source->map_fd, EPOLLONESHOT);
 }
 
@@ -185,11 +202,12 @@ static void ring_close(struct lp_source *base)
 {
     struct ring_source *source = ring(base);
 
+    lp_wait_remove(source->map_fd);
     if (source->consumer)
         munmap(source->consumer, source->page_size);
     if (source->producer)
-        munmap((void *)source->producer, 2 * source->page_size + base->buffer_size);
-    free(source->wrapped);
+        lp_retire_pages((void *)source->producer, 2 * source->page_size + base->buffer_size);
+    lp_retire(source->wrapped, free);
     free(source);
 }
 

@@ -38,6 +38,7 @@ int lp_source_begin(struct lp_source *source)
             return -ENOMEM;
     }
     lp_wait_enter(source);
+    source->is_open = true;
     return 0;
 }
 
@@ -199,6 +200,12 @@ uint64_t lp_source_lost(const struct lp_source *source, uint32_t cpu)
     return lost(source, (int)cpu);
 }
 
+/* A program that does not count what it could not send has sent nothing more while there was no room for a record. */
+static bool may_have_lost(const struct lp_source *source)
+{
+    return !source->options.refused && source->buffer_size - source->high_water < source->largest;
+}
+
 void lp_source_stats(const struct lp_source *source, struct lp_source_stats *out)
 {
     *out = (struct lp_source_stats){
@@ -209,6 +216,7 @@ void lp_source_stats(const struct lp_source *source, struct lp_source_stats *out
         .high_water = source->high_water,
         .capacity = source->buffer_size,
         .buffers = source->buffers,
+        .may_have_lost = may_have_lost(source),
     };
 }
 
@@ -221,6 +229,10 @@ void lp_source_close(struct lp_source *source)
 {
     if (!source)
         return;
+    if (source->is_open) {
+        finish_stretch(source);
+        source->ops->release(source); /* whoever opens the map next goes on behind what was delivered */
+    }
     lp_wait_forget(source);
     lp_order_free(source->order);
     lp_poison_free(source->poison);

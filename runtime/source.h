@@ -38,7 +38,9 @@ struct lp_source {
     uint32_t buffers;
     uint64_t events, bytes, late;
     size_t high_water;
-    size_t peak; /* the same since lp_source_peak */
+    size_t peak;    /* the same since lp_source_peak */
+    size_t largest; /* ring buffers: bytes of the largest record that was seen, with its header */
+    bool is_open;
     struct lp_stretch stretch;
     struct lp_order *order;
     struct lp_poison *poison;
@@ -48,6 +50,8 @@ struct lp_source {
 int lp_wait_add(struct lp_source *source, int fd, uint32_t mode);
 /* Lets a descriptor added with EPOLLONESHOT wake once more. */
 void lp_wait_again(struct lp_source *source, int fd, uint32_t mode);
+/* For a descriptor that stays open; one that is closed is forgotten with that. */
+void lp_wait_remove(int fd);
 void lp_wait_forget(struct lp_source *source);
 /* Enters a source into the list of those that are told of CPUs. */
 void lp_wait_enter(struct lp_source *source);

@@ -5,8 +5,10 @@
  * stop code that the JIT compiled. The handler is for one signal only, so a second Ctrl-C always ends the process,
  * whatever the script is doing; at the prompt it ends what was typed.
  */
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #include "fatal.h"
 #include "luaprobe.h"
@@ -14,6 +16,7 @@
 
 static volatile sig_atomic_t pending;
 static bool caught;
+static volatile sig_atomic_t is_noted; /* that standard output's reader is gone, outside of loops */
 /* What SIGINT does outside of loops, and the second time in them; NULL: its default. */
 static void (*on_interrupt)(int);
 
@@ -71,6 +74,30 @@ void lp_stop_output_closed(void)
 {
     if (!pending)
         pending = SIGPIPE;
+}
+
+/*
+ * Nobody reads what is printed any more. Outside of a loop the first time is only noted: these are a script's last
+ * lines, behind which what was lost is told. Whoever goes on printing is ended by the signal, as anybody is whose other
+ * pipe was closed.
+ */
+static void on_closed_pipe(int signal)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO};
+    bool is_output = poll(&output, 1, 0) == 1 && (output.revents & POLLERR);
+
+    if (is_output && (caught || !is_noted)) {
+        is_noted = is_noted || !caught;
+        pending = SIGPIPE;
+        return;
+    }
+    lp_fatal_default(signal);
+    (void)raise(signal);
+}
+
+void lp_stop_watch_output(void)
+{
+    set_handler(SIGPIPE, on_closed_pipe);
 }
 
 void lp_stop_release(void)

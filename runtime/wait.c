@@ -82,6 +82,11 @@ void lp_wait_again(struct lp_source *source, int fd, uint32_t mode)
     (void)epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &interest);
 }
 
+void lp_wait_remove(int fd)
+{
+    (void)epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
 void lp_wait_enter(struct lp_source *source)
 {
     source->next = sources;

@@ -4,12 +4,12 @@ local C = require "luaprobe.cdef"
 
 local M = {}
 
-local open = setmetatable({}, { __mode = "k" }) -- streams
-local closed = {}                               -- final accounts
-local KEPT = 1000                               -- of so many; after that of those with something to tell
-local before = { events = 0, bytes = 0 }        -- of the others
-M.timers = { errors = 0 }                       -- errors of theirs
-local missed = {}                               -- what scripts told
+local open = {}                          -- streams, as keys
+local closed = {}                        -- final accounts
+local KEPT = 1000                        -- of so many; after that of those with something to tell
+local before = { events = 0, bytes = 0 } -- of the others
+M.timers = { errors = 0 }                -- errors of theirs
+local missed = {}                        -- what scripts told
 
 local wanted = {} -- `stats`, `strict`, `json`: what the command line asks for
 
@@ -34,11 +34,12 @@ function M.forget()
 end
 
 local function has_news(account)
-  return account.lost > 0 or account.late > 0 or account.errors > 0
+  return account.lost > 0 or account.late > 0 or account.errors > 0 or account.may_have_lost
 end
 
 function M.close(stream)
   open[stream] = nil
+  if stream.is_unread then return end
   local account = stream.final
   if #closed < KEPT or has_news(account) then
     closed[#closed + 1] = account
@@ -66,7 +67,9 @@ local COUNTERS = { "events", "bytes", "lost", "late", "errors" }
 local function totals()
   local sources = {}
   for _, account in ipairs(closed) do sources[#sources + 1] = account end
-  for stream in pairs(open) do sources[#sources + 1] = stream:account() end
+  for stream in pairs(open) do
+    if not stream.is_unread then sources[#sources + 1] = stream:account() end
+  end
   table.sort(sources, function(a, b) return a.name < b.name end)
   local all = { events = before.events, bytes = before.bytes, lost = 0, late = 0, errors = 0, sources = sources }
   for _, account in ipairs(sources) do
@@ -82,7 +85,8 @@ end
 --   of order in spite of `order = "time"`), `errors` (of handlers), `missed` (by probes, and what scripts told with
 --   lp.missed); `sources`: a list with the same of each but `missed`, besides its `name`, `kind` ("ring" or "perf"),
 --   `lost_by_cpu` (by CPU number), `high_water` and `capacity` (bytes of one buffer: the most that was in it, and its
---   size), `bytes_per_cpu`, `first_error`
+--   size), `bytes_per_cpu`, `first_error`, `may_have_lost`: true for a ring buffer that was full and whose program does
+--   not count what it could not send, as other people's do not
 function M.stats()
   local all = totals()
   all.missed = missed_by_probes()
@@ -96,12 +100,21 @@ local function quantity(bytes)
   return ("%d bytes"):format(bytes)
 end
 
--- One line for what went wrong with a source, or none.
-local function add_complaints(lines, account)
+-- What was lost of a source, why, and what helps; or nil.
+local function loss_of(account)
+  local advice = ("larger ones help (now %s per CPU)"):format(quantity(account.bytes_per_cpu))
   if account.lost > 0 then
-    lines[#lines + 1] = ("%s: lost %d of %d events: the buffers were full; larger ones help (now %s per CPU)"):format(
-      account.name, account.lost, account.lost + account.events, quantity(account.bytes_per_cpu))
+    local why = account.overwrites and "they came while a snapshot was taken" or "the buffers were full; " .. advice
+    return ("%s: lost %d of %d events: %s"):format(account.name, account.lost, account.lost + account.events, why)
   end
+  if not account.may_have_lost then return nil end
+  return ("%s: may have lost events: its buffer was full, and its program does not count what it could not send; %s")
+    :format(account.name, advice)
+end
+
+-- One line for each thing that went wrong with a source.
+local function add_complaints(lines, account)
+  lines[#lines + 1] = loss_of(account)
   if account.late > 0 then
     lines[#lines + 1] = ("%s: %d events came too late to be in order; a longer max_delay helps"):format(
       account.name, account.late)
@@ -124,8 +137,8 @@ local function line_of(account)
   for _, cpu in ipairs(cpus_of(account)) do
     lost[#lost + 1] = ("%d on CPU %d"):format(account.lost_by_cpu[cpu], cpu)
   end
-  return ("%s (%s): %d events, %d bytes, lost %d%s, late %d, handler errors %d, at most %d of %s in a buffer"):format(
-    account.name, account.kind, account.events, account.bytes, account.lost,
+  return ("%s (%s): %d events, %d bytes, lost %s%s, late %d, handler errors %d, at most %d of %s in a buffer"):format(
+    account.name, account.kind, account.events, account.bytes, account.may_have_lost and "unknown" or account.lost,
     #lost > 0 and " (" .. table.concat(lost, ", ") .. ")" or "", account.late, account.errors, account.high_water,
     quantity(account.capacity))
 end
@@ -156,8 +169,8 @@ local function json_of(account)
     fields[#fields + 1] = ('"%s":%.0f'):format(what, account[what])
   end
   for _, cpu in ipairs(cpus_of(account)) do lost[#lost + 1] = ('"%d":%.0f'):format(cpu, account.lost_by_cpu[cpu]) end
-  return ('{"name":%s,"kind":"%s",%s,"lost_by_cpu":{%s}}'):format(
-    quoted(account.name), account.kind, table.concat(fields, ","), table.concat(lost, ","))
+  return ('{"name":%s,"kind":"%s",%s,"may_have_lost":%s,"lost_by_cpu":{%s}}'):format(quoted(account.name),
+    account.kind, table.concat(fields, ","), account.may_have_lost and "true" or "false", table.concat(lost, ","))
 end
 
 --- The last record of a --json run, or nil when it is not one.
@@ -175,6 +188,9 @@ end
 function M.fails()
   if not wanted.strict then return false end
   local all = M.stats()
+  for _, account in ipairs(all.sources) do
+    if account.may_have_lost then return true end
+  end
   return all.lost > 0 or all.missed > 0
 end
 

@@ -18,6 +18,11 @@ local function kind_of_type(type)
   return text:find "%*" and "pointer" or "other"
 end
 
+--- The name of a cdata's type as FFI writes it; events are constant, which makes no difference to who shows them.
+function M.type_name(value)
+  return (tostring(ffi.typeof(value)):match "^ctype<(.*)>$":gsub("^const ", ""))
+end
+
 --- The kind of a cdata.
 -- @treturn string "text" (an array of `char`), "string" (a pointer to `char`), "array", "pointer", "bool", "scalar"
 --   (numbers and enumerations, which tonumber takes) or "other": structs, types, functions

@@ -9,6 +9,7 @@ local err = require "luaprobe.error"
 local events = require "luaprobe.events"
 local globals = require "luaprobe.globals"
 local map_kinds = require "luaprobe.map_kinds"
+local reader = require "luaprobe.reader"
 
 local M = {}
 
@@ -66,9 +67,16 @@ function M.has_events(map)
   return map.type == PERF_EVENT_ARRAY or map.type == RING_BUFFER
 end
 
---- Whether attach opens the buffers by itself, so that no event between it and the loop is lost.
+--- Whether it is a stream that LP_EVENTS declared.
 function M.is_declared(map)
   return M.has_events(map) and declared_event_type(map) ~= nil
+end
+
+--- Opens the buffers before anything is attached, so that no event between attach and the loop is lost. A ring buffer of
+-- other people's is there since load.
+function M.open_early(map)
+  local is_ours = map.type == PERF_EVENT_ARRAY and map:info().pin == nil -- otherwise perhaps another process reads it
+  if is_ours or M.is_declared(map) then M.stream(map) end
 end
 
 local function check_size(map, what, value)
@@ -158,7 +166,11 @@ function M.stream(map, opts)
   local bytes = wanted_bytes(map, opts) or wanted_bytes(map, map)
   if not map.open_stream then
     local source, kind = open_source(map, bytes)
-    map.open_stream = events.new(source, map.name, kind, share(source, kind, bytes))
+    map.open_stream = events.new(source, map.name, kind, share(source, kind, bytes), {
+      overwrites = map.overwrite, has_watermark = kind == "perf" or M.is_declared(map),
+      is_unread = not M.is_declared(map),
+    })
+    map.object.streams[map.open_stream] = true
   end
   local have = map.open_stream.bytes
   if bytes and bytes > have then
@@ -198,15 +210,17 @@ local function layout_for(map, opts)
   return layout
 end
 
---- The stream and the layout of its events, for a loop with the given options.
-function M.prepare(map, opts)
+--- A reader of the map's events, for a loop with the given options.
+-- @treturn luaprobe.reader
+function M.reader(map, opts)
   opts = opts or {}
   check_options(map, opts)
   local layout = layout_for(map, opts)
   local stream = M.stream(map, opts)
   if map.overwrite then err.misuse("map %s overwrites: it has a snapshot(), no loop", map.name) end
+  stream.is_unread = nil
   require("luaprobe.record").watch(stream)
-  return stream, layout, opts
+  return reader.new(map, stream, layout, opts)
 end
 
 --- The last events, of a map that overwrites: see luaprobe.map's snapshot.
@@ -216,6 +230,7 @@ function M.snapshot(map, opts)
   local layout = layout_of(map, opts.type)
   if not map.overwrite then err.misuse("map %s: set obj.maps.%s.overwrite = true before load", map.name, map.name) end
   local stream = M.stream(map, opts)
+  stream.is_unread = nil
   local raw = ffi.new "const struct lp_event *[1]"
   local count = err.check(C.lp_source_snapshot(stream.source, raw))
   return require("luaprobe.snapshot").list(layout, raw[0], count, opts)

@@ -11,6 +11,7 @@ local leftovers = require "luaprobe.leftovers"
 -- Taken before a script can put something else in their place: how its failure is told must not depend on it.
 local traceback = debug.traceback
 local stdout, stderr = io.stdout, io.stderr
+local exit = os.exit
 
 local DONE, FAILED, WRONG_USAGE, LOST = 0, 1, 2, 3 -- exit codes
 
@@ -152,11 +153,19 @@ local function report_accounts()
   for _, line in ipairs(lines) do stderr:write("luaprobe: ", line, "\n") end
 end
 
+-- A script that ends by os.exit has lost no less: --strict turns success into LOST there, too.
+local function exit_with_accounts(code, close)
+  report_accounts()
+  local is_success = code == nil or code == true or code == DONE
+  return exit(is_success and accounts.fails() and LOST or code, close)
+end
+
 --- Runs luaprobe.
 -- @tparam {string,…} words the command line, the program's own name at 0
 -- @treturn number the exit code
 return function(words)
   local plan
+  os.exit = exit_with_accounts -- luacheck: ignore
   local ok, problem = xpcall(function()
     plan = parse(words)
     run(plan, words)

@@ -101,7 +101,7 @@ local known = {} -- BTF's description, by the number of the FFI type, or false
 local function btf_type(value)
   local number_of = tonumber(ffi.typeof(value))
   if known[number_of] == nil then
-    local tag = tostring(ffi.typeof(value)):match "^ctype<(%a+ [%w_]+) ?[*&]?>$"
+    local tag = cdata.type_name(value):match "^(%a+ [%w_]+) ?[*&]?$"
     known[number_of] = tag and layout.described[tag] or false
   end
   return known[number_of]

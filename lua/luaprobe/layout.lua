@@ -229,10 +229,10 @@ function declare(types, id, name)
   return ("uint8_t %s[%d]"):format(name, type.size)
 end
 
---- The FFI type of a BTF id (`name` ""), or of a pointer to it ("*").
+--- The FFI type of a BTF id (`name` ""), or of a pointer to it ("*"); `qualifier` is "const " or nothing.
 -- @raise error of stage "types" when FFI cannot have such a type
-function M.typeof(types, id, name)
-  return told(types:get(id), ffi.typeof, declare(types, id, name))
+function M.typeof(types, id, name, qualifier)
+  return told(types:get(id), ffi.typeof, (qualifier or "") .. declare(types, id, name))
 end
 
 --- tostring of a struct: luaprobe.pretty, which most runs do not need.

@@ -9,7 +9,6 @@ local C = require "luaprobe.cdef"
 local accounts = require "luaprobe.accounts"
 local err = require "luaprobe.error"
 local event_map = require "luaprobe.event_map"
-local events = require "luaprobe.events"
 local handler = require "luaprobe.handler"
 local limits = require "luaprobe.limits"
 
@@ -25,20 +24,21 @@ local SMALLEST = 16 -- bytes that an event takes in a buffer at least
 
 -- Each handler gets a loop of its own, so that the JIT compiles each with its handler inside.
 local DELIVER = [[
-local cast, pointer, too_short, state = ...
-return function(stream, fn)
-  local batch, least = stream.batch, stream.type_size
-  while stream.index < stream.count and not state.stopped do
+local cast, pointer, state = ...
+return function(reader, fn)
+  local stream, least = reader.stream, reader.type_size
+  local batch = stream.batch
+  while stream.index < stream.count and not state.stopped and not reader.stopped do
     local record = batch[stream.index]
     stream.index = stream.index + 1
     local size = record.size
-    if size < least then too_short(stream, size) end
+    if size < least then reader:too_short(size) end
     fn(cast(pointer, record.data), size, record.cpu, record.late ~= 0)
   end
 end]]
 
-local function compile(stream)
-  return assert(loadstring(DELIVER, "=luaprobe.loop"))(ffi.cast, stream.pointer, events.too_short, state)
+local function compile(pointer)
+  return assert(loadstring(DELIVER, "=luaprobe.loop"))(ffi.cast, pointer, state)
 end
 
 -- ---- what the loop is for --------------------------------------------------------------------------------------
@@ -47,6 +47,14 @@ local function remove(list, entry)
   for i = #list, 1, -1 do
     if list[i] == entry then table.remove(list, i) end
   end
+end
+
+-- How long a loop may wait is lp.run's and map:poll's own affair.
+local function without_timeout(opts)
+  local copy = {}
+  for name, value in pairs(opts) do copy[name] = value end
+  copy.timeout = nil
+  return copy
 end
 
 --- Calls a function for each event of a map, while lp.run runs.
@@ -63,10 +71,13 @@ function M.on(map, fn, opts)
   for _, other in ipairs(subscriptions) do
     if other.map == map then err.misuse("map %s has a handler already: stop() that one first", map.name) end
   end
-  local stream, layout = event_map.prepare(map, opts)
-  stream:prepare(layout, { max_delay = opts.max_delay, order = opts.order })
-  local subscription = { map = map, stream = stream, fn = fn, on_error = opts.on_error, deliver = compile(stream) }
-  function subscription.stop() remove(subscriptions, subscription) end
+  local reader = event_map.reader(map, without_timeout(opts))
+  local subscription = { map = map, reader = reader, fn = fn, on_error = opts.on_error,
+    deliver = compile(reader.pointer) }
+  function subscription.stop()
+    reader.stopped = true
+    remove(subscriptions, subscription)
+  end
   subscriptions[#subscriptions + 1] = subscription
   return subscription
 end
@@ -127,10 +138,10 @@ end
 
 -- Delivers the rest of a subscription's batch, however many of its events fail.
 local function deliver(subscription, on_error)
-  local stream = subscription.stream
-  while stream.index < stream.count and not state.stopped do
-    guarded(stream, subscription.on_error or on_error, subscription.fn, subscription.deliver, stream,
-      subscription.fn)
+  local reader = subscription.reader
+  local stream = reader.stream
+  while stream.index < stream.count and not state.stopped and not reader.stopped do
+    guarded(stream, subscription.on_error or on_error, subscription.fn, subscription.deliver, reader, subscription.fn)
   end
 end
 
@@ -138,10 +149,10 @@ end
 local function round(on_error)
   local count = 0
   for _, subscription in ipairs { unpack(subscriptions) } do
-    local stream = subscription.stream
+    local stream = subscription.reader.stream
     if not stream.source then
       subscription.stop() -- its object was closed
-    elseif not state.stopped then
+    elseif not state.stopped and not subscription.reader.stopped then
       if stream.index >= stream.count then count = count + stream:read() end
       deliver(subscription, on_error)
     end
@@ -153,7 +164,7 @@ end
 local function drain(on_error)
   local room = 0
   for _, subscription in ipairs(subscriptions) do
-    local stream = subscription.stream
+    local stream = subscription.reader.stream
     if stream.source then
       C.lp_source_flush(stream.source)
       room = room + tonumber(C.lp_source_capacity(stream.source)) / SMALLEST
@@ -170,7 +181,7 @@ end
 local function sleep()
   local first, until_time = nil, next_due()
   for _, subscription in ipairs(subscriptions) do
-    local tick = subscription.stream:next_tick()
+    local tick = subscription.reader:next_tick()
     first = first and math.min(first, tick) or tick
   end
   err.check(C.lp_source_wait(limits.cut(first or 1000, until_time)))
@@ -210,7 +221,7 @@ function M.is_active()
 end
 
 local function has_events(subscription)
-  local stream = subscription.stream
+  local stream = subscription.reader.stream
   return stream.source and (stream.index < stream.count or stream:read() > 0)
 end
 
@@ -234,16 +245,17 @@ end
 -- ---- one map, once ---------------------------------------------------------------------------------------------
 
 -- The compiled loop of a stream for whatever function.
-local function poller(stream)
-  if stream.polled_as ~= stream.pointer then stream.polled_as, stream.poller = stream.pointer, compile(stream) end
+local function poller(stream, pointer)
+  if stream.polled_as ~= pointer then stream.polled_as, stream.poller = pointer, compile(pointer) end
   return stream.poller
 end
 
 -- Reads the next batch, sleeping until the given time while there is none. False when there is nothing (any more).
-local function next_batch(stream, delivered, until_time)
+local function next_batch(reader, delivered, until_time)
+  local stream = reader.stream
   while stream.index >= stream.count and stream:read() == 0 do
-    if delivered > 0 or limits.now() >= until_time or limits.reached() then return false end
-    stream:wait(until_time)
+    if not stream.source or delivered > 0 or limits.now() >= until_time or limits.reached() then return false end
+    reader:wait(until_time)
   end
   return true
 end
@@ -254,19 +266,19 @@ function M.poll(map, timeout, fn, opts)
   if type(timeout) ~= "number" or timeout ~= timeout or timeout < 0 then
     err.misuse("map:poll takes a number of seconds, not %s", tostring(timeout))
   end
-  local stream, layout = event_map.prepare(map, opts)
+  local reader = event_map.reader(map, without_timeout(opts or {}))
+  local stream = reader.stream
   if stream.was_last then
     stream.was_last = nil
     return limits.finish()
   end
-  stream:prepare(layout, { max_delay = opts and opts.max_delay, order = opts and opts.order })
   state.stopped = false
   limits.begin()
   local until_time, delivered, room = limits.now() + timeout * 1e9, 0, tonumber(C.lp_source_capacity(stream.source))
-  while delivered * SMALLEST <= room and not state.stopped and next_batch(stream, delivered, until_time) do
+  while delivered * SMALLEST <= room and not state.stopped and next_batch(reader, delivered, until_time) do
     local from = stream.index
-    guarded(stream, "stop", fn, poller(stream), stream, fn)
-    delivered = delivered + stream.index - from
+    guarded(stream, "stop", fn, poller(stream, reader.pointer), reader, fn)
+    delivered = delivered + math.max(0, stream.index - from)
   end
   if not limits.reached() then return delivered end
   stream.was_last = true

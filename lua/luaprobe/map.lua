@@ -67,11 +67,6 @@ function Map:change(to)
   err.check(C.lp_object_change_map(self.object.handle, self.index, to))
 end
 
---- Whether attach opens the buffers by itself, so that no event between it and the loop is lost.
-function Map:is_event_stream()
-  return event_map.is_declared(self)
-end
-
 --- The open stream of the map's events.
 -- @tparam[opt] table opts see each
 function Map:stream(opts)
@@ -96,9 +91,7 @@ end
 --   obj.maps.NAME.bytes before load. obj.maps.NAME.buffer = "ring" or "perf" before load chooses the kind
 -- @raise error of stage "events", or of stage "output" when standard output cannot be written
 function Map:each(opts)
-  local stream, layout
-  stream, layout, opts = event_map.prepare(self, opts)
-  return stream:each(layout, opts)
+  return event_map.reader(self, opts):iterate()
 end
 
 --- Waits for events and gives what is there to a function: `while map:poll(1, fn) do … end`.
@@ -124,6 +117,7 @@ end
 function Map:close_stream()
   if not self.open_stream then return end
   self.open_stream:close()
+  self.object.streams[self.open_stream] = nil
   self.final_lost, self.open_stream = self.open_stream:lost(), nil
 end
 
@@ -277,7 +271,11 @@ end
 -- @tparam[opt] number key_type
 -- @tparam[opt] number value_type BTF ids in these
 function M.adopt(fd, of_object, key_type, value_type)
-  local handle = ffi.gc(ffi.new("int[1]", fd), close_descriptor)
+  local streams = {}
+  local handle = ffi.gc(ffi.new("int[1]", fd), function(handle)
+    require("luaprobe.events").close_all(streams)
+    close_descriptor(handle)
+  end)
   local info, name = require("luaprobe.access").describe(fd)
   local own = ffi.new("struct lp_map", info)
   if of_object then own.key_type, own.value_type = key_type, value_type end
@@ -286,7 +284,7 @@ function M.adopt(fd, of_object, key_type, value_type)
     local btf = C.lp_map_btf(fd)
     types = require("luaprobe.types").new(btf ~= nil and ffi.gc(btf, C.lp_btf_free) or nil)
   end
-  local object = setmetatable({ handle = handle, name = name, loaded = true }, Alone)
+  local object = setmetatable({ handle = handle, name = name, loaded = true, streams = streams }, Alone)
   return new({ object = object, source = "alone", own_info = own, types = types, name = name },
     map_kinds.of(own.type), own.type)
 end
@@ -294,6 +292,7 @@ end
 --- Closes a map that is alone; one of an object is closed with that. Calling it again does nothing.
 function Map:close()
   if self.source ~= "alone" or not self.object.handle then return end
+  self:close_stream()
   self:forget()
   close_descriptor(ffi.gc(self.object.handle, nil))
   self.object.handle = nil

@@ -4,6 +4,7 @@ local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 local event_map = require "luaprobe.event_map"
+local events = require "luaprobe.events"
 local find = require "luaprobe.find"
 local globals = require "luaprobe.globals"
 local ladder = require "luaprobe.ladder"
@@ -54,9 +55,7 @@ end
 
 --- Opens the buffers of the object's event streams, before anything can send to them.
 function Object:open_events()
-  for _, map in ipairs(self.maps) do
-    if map:is_event_stream() then map:stream() end
-  end
+  for _, map in ipairs(self.maps) do event_map.open_early(map) end
 end
 
 function Object:remember_probe(probe)
@@ -226,6 +225,14 @@ local function kconfig_text(kconfig)
   return table.concat(lines)
 end
 
+-- What closes an object that is collected: its streams first, which read its memory when they are asked what was lost.
+local function closer(streams)
+  return function(handle)
+    events.close_all(streams)
+    C.lp_object_close(handle)
+  end
+end
+
 --- Opens a BPF object; nothing reaches the kernel yet.
 -- @tparam string|table what a name ("opensnoop"), a path with a slash in it, or `{bytes = "…", name = "…"}`
 -- @tparam[opt] table opts
@@ -243,9 +250,11 @@ function M.open(what, opts)
   local name, bytes = from(what)
   local data, size = memory(bytes)
   local handle = err.check(C.lp_object_open(name, data, size, kconfig_text(opts.kconfig)))
+  local streams = {}
   -- `bytes` keeps what libbpf points into from being collected.
   local object = setmetatable({
-    name = name, bytes = bytes, handle = ffi.gc(handle, C.lp_object_close), loaded = false, probes = {},
+    name = name, bytes = bytes, handle = ffi.gc(handle, closer(streams)), loaded = false, probes = {},
+    streams = streams,
   }, Object)
   local btf = C.lp_object_btf(handle)
   object.types = types.new(btf ~= nil and ffi.gc(btf, C.lp_btf_free) or nil)

@@ -5,6 +5,7 @@ local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 local layout = require "luaprobe.layout"
 local text = require "luaprobe.text"
+local type_name = require("luaprobe.cdata").type_name
 local value = require "luaprobe.value"
 
 local type_of = type
@@ -187,7 +188,7 @@ end
 -- @treturn table|nil a description of luaprobe.types
 -- @treturn cdata|nil its address
 function M.describe(cdata)
-  local tag, reference = tostring(ffi.typeof(cdata)):match "^ctype<(%a+ [%w_]+) ?([&*]?)>$"
+  local tag, reference = type_name(cdata):match "^(%a+ [%w_]+) ?([&*]?)$"
   local type = tag and layout.described[tag]
   if not type or reference == "*" and cdata == nil then return nil end
   return type, ffi.cast(byte_pointer, cdata)
@@ -196,7 +197,7 @@ end
 --- The elements of an array of FFI's as a list, or a string where they are characters.
 -- @treturn table|string|nil nil for what is no array
 function M.elements(cdata, most)
-  local element, count, rest = tostring(ffi.typeof(cdata)):match "^ctype<(.-) ?%(?&?%)?%[(%d+)%]([%[%]%d]*)>$"
+  local element, count, rest = type_name(cdata):match "^(.-) ?%(?&?%)?%[(%d+)%]([%[%]%d]*)$"
   local size = element and ffi.sizeof(cdata)
   if not size then return nil end
   if element == "char" and rest == "" then

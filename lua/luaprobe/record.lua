@@ -95,10 +95,12 @@ local function time_in(types, type, name)
   end
 end
 
+-- An event cannot be written to, nor can the memory it is in; a copy can.
 local function add_layout(layout)
   -- An array at the end may begin in what sizeof counts as padding, and have nothing in it.
   layout.size = layout.tail_offset or ffi.sizeof(layout.ctype) or 0
   layouts[tonumber(layout.pointer)] = layout
+  layouts[tonumber(layout.copy_pointer)] = layout
   return layout
 end
 
@@ -108,11 +110,11 @@ end
 -- @treturn table `pointer`, `size` (up to a flexible array, whose length is the record's affair), `name`,
 --   `time_of(member)`: the offset of the time, or nil
 function M.layout(types, type)
-  local pointer = types:pointer(type.id)
+  local pointer = types:view(type.id)
   local known = layouts[tonumber(pointer)]
   if known then return known end
   local layout = {
-    ctype = types:ctype(type.id), pointer = pointer,
+    ctype = types:ctype(type.id), pointer = pointer, copy_pointer = types:pointer(type.id),
     name = type.name ~= "" and type.kind .. " " .. type.name or type.kind,
     time_of = function(member) return time_in(types, type, member) end,
   }
@@ -124,7 +126,8 @@ end
 --- The same for a type of FFI's own.
 function M.ffi_layout(ctype)
   return add_layout {
-    ctype = ctype, pointer = ffi.typeof("$ *", ctype), name = tostring(ctype),
+    ctype = ctype, pointer = ffi.typeof("const $ *", ctype), copy_pointer = ffi.typeof("$ *", ctype),
+    name = tostring(ctype),
     time_of = function(member) return member and ffi.offsetof(ctype, member) end,
   }
 end
@@ -141,7 +144,7 @@ function M.copy_of(event, size)
   -- FFI has no type for a struct with an array of any length at its end; a pointer that keeps its memory is one.
   local memory = bytes_type(size + 1) -- a string without a NUL ends there
   ffi.copy(memory, event, size)
-  local copy = ffi.cast(layout.pointer, memory)
+  local copy = ffi.cast(layout.copy_pointer, memory)
   copies[copy] = { memory = memory, size = size }
   return copy
 end

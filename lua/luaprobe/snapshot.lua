@@ -1,7 +1,7 @@
 --- The last events before now, out of buffers that overwrite.
 -- @module luaprobe.snapshot
 local ffi = require "ffi"
-local events = require "luaprobe.events"
+local reader = require "luaprobe.reader"
 local record = require "luaprobe.record"
 
 local M = {}
@@ -34,8 +34,7 @@ end
 function M.list(layout, raw, count, opts)
   local list, cpus = {}, {}
   for i = 0, count - 1 do
-    if raw[i].size < layout.size then events.too_short({ name = "snapshot", type_name = layout.name,
-      type_size = layout.size }, raw[i].size) end
+    if raw[i].size < layout.size then reader.too_short("snapshot", raw[i].size, layout.name, layout.size) end
     list[i + 1] = record.copy_of(ffi.cast(layout.pointer, raw[i].data), raw[i].size)
     cpus[i + 1] = raw[i].cpu
   end

@@ -82,12 +82,6 @@ function Trace:line(record)
   return line .. "    " .. table.concat(record.stack, "\n    ") .. "\n"
 end
 
--- The next batch of the stream, without waiting: how many events it has.
-local function read_batch(stream)
-  if stream.read then return stream:read() end
-  return C.lp_ring_read(stream.ring, stream.batch, 512)
-end
-
 local function by_time(a, b)
   return a.time < b.time
 end
@@ -95,10 +89,10 @@ end
 -- Everything that is in the buffers now, by time.
 local function read(self)
   local stream = self.object.maps.events:stream()
-  local records, count = {}, read_batch(stream)
+  local records, count = {}, stream:read()
   while count > 0 and #records < 100000 do
     for i = 0, count - 1 do records[#records + 1] = decode(self, ffi.cast(self.pointer, stream.batch[i].data)) end
-    count = read_batch(stream)
+    count = stream:read()
   end
   table.sort(records, by_time)
   return records

@@ -193,6 +193,13 @@ function Types:pointer(id)
   return type.pointer
 end
 
+--- The FFI type of a pointer to a BTF id through which nothing can be written.
+function Types:view(id)
+  local type = self:get(id)
+  if not type.view then type.view = layout.typeof(self, id, "*", "const ") end
+  return type.view
+end
+
 --- How C declares something of a type: "const char *name".
 -- @tparam number id as a member or a variable has it: typedefs are kept
 -- @tparam[opt] string name

@@ -9,26 +9,38 @@
 -- does not wait for one record's size before it can look at the next, as a loop that only reads sizes has to.
 --
 -- The event itself is the loop's state, so that no step waits for a counter in memory; where the loop stands is written
--- to the stretch, for a loop that is left and entered again.
+-- to the stretch, for a loop that is left and entered again, and for another one over the same stream in this one's
+-- body: whoever finds that somebody else read on goes on from there.
 -- @module luaprobe.walk
 local ffi = require "ffi"
 local bit = require "bit"
-local events = require "luaprobe.events"
+local reader = require "luaprobe.reader"
 
 local M = {}
 
-local cast, band, too_short = ffi.cast, bit.band, events.too_short
+local cast, band = ffi.cast, bit.band
 
 local byte_pointer = ffi.typeof "const uint8_t *"
 local uint16_pointer, int32_pointer = ffi.typeof "const uint16_t *", ffi.typeof "const int32_t *"
 
--- The first event of the next stretch.
+-- The first event of the next stretch, or of the batch that another loop has begun.
 local function begin(self)
+  local stream = self.stream
+  if stream.ordered or stream.index < stream.count then return reader.next_event(self) end
   if not self:next_stretch() then return nil end
-  local stretch = self.stretch
+  local stretch = stream.stretch
   local size = stretch.size
-  if size < stretch.least then too_short(self, size) end
+  stretch.least = self.type_size
+  if size < stretch.least then self:too_short(size) end
   return cast(self.pointer, stretch.event), size, stretch.cpu
+end
+
+-- The loop's body has read on, or closed the stream.
+local function rejoin(self, iterator)
+  local stretch = self.stream.stretch
+  if stretch == nil or stretch.event == nil then return begin(self) end
+  stretch.least = self.type_size
+  return iterator(self, stretch.event)
 end
 
 -- The next record's contents, `length` bytes behind these.
@@ -46,8 +58,8 @@ local HEADER, SAMPLE = 12, 9
 --- The iterator for perf buffers.
 function M.perf(self, event)
   if event == nil then return begin(self) end
-  local stretch = self.stretch
-  local contents = cast(byte_pointer, event)
+  local stretch, contents = self.stream.stretch, cast(byte_pointer, event)
+  if stretch == nil or stretch.event ~= contents then return rejoin(self, M.perf) end
   local following = step(stretch, contents, cast(uint16_pointer, contents - 6)[0])
   if following >= stretch.limit then return begin(self) end
   local length = cast(uint16_pointer, following - 6)[0]
@@ -58,7 +70,7 @@ function M.perf(self, event)
   stretch.event, stretch.size = following, size
   stretch.events = stretch.events + 1
   stretch.bytes = stretch.bytes + size
-  if size < stretch.least then too_short(self, size) end
+  if size < stretch.least then self:too_short(size) end
   return cast(self.pointer, following), size, stretch.cpu
 end
 
@@ -69,8 +81,8 @@ local RING_HEADER, FLAGGED = 8, 0x40000000
 --- The iterator for ring buffers.
 function M.ring(self, event)
   if event == nil then return begin(self) end
-  local stretch = self.stretch
-  local contents = cast(byte_pointer, event)
+  local stretch, contents = self.stream.stretch, cast(byte_pointer, event)
+  if stretch == nil or stretch.event ~= contents then return rejoin(self, M.ring) end
   local following = step(stretch, contents, band(cast(int32_pointer, contents - RING_HEADER)[0] + RING_HEADER + 7, -8))
   if following >= stretch.limit then return begin(self) end
   local size = cast(int32_pointer, following - RING_HEADER)[0]
@@ -79,7 +91,7 @@ function M.ring(self, event)
   stretch.event, stretch.size = following, size
   stretch.events = stretch.events + 1
   stretch.bytes = stretch.bytes + size
-  if size < stretch.least then too_short(self, size) end
+  if size < stretch.least then self:too_short(size) end
   return cast(self.pointer, following), size, stretch.cpu
 end
 

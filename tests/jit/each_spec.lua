@@ -8,7 +8,7 @@ if not helper.is_root() then
 end
 
 local lp = require "luaprobe"
-local events = require "luaprobe.events"
+local limits = require "luaprobe.limits"
 local jit_loops = require "jit_loops"
 local loops, watch = jit_loops.of, jit_loops.watch
 
@@ -37,7 +37,7 @@ describe("the JIT compiles", function()
       end
     end
     fill(6400)
-    events.set_duration(0.1)
+    limits.set_duration(0.1)
     local counts = watch(body)
     assert.are.equal(6400, seen)
     assert.is_true(counts.stop >= 1)
@@ -54,12 +54,12 @@ describe("the JIT compiles", function()
       end
     end
     fill(6400)
-    events.set_duration(0.1)
+    limits.set_duration(0.1)
     body()
     body()
     assert.are.same({ JITERL = 1 }, loops(body))
     fill(3200)
-    events.set_duration(0.1)
+    limits.set_duration(0.1)
     local counts = watch(body)
     assert.are.equal(9600, seen)
     assert.are.equal(0, counts.flush)

@@ -20,7 +20,7 @@ end
 
 -- What is in the buffers now, by the program that sent it.
 local function drain(object)
-  require("luaprobe.events").set_duration(0.2)
+  require("luaprobe.limits").set_duration(0.2)
   local seen = {}
   for event in object.maps.events:each() do
     assert.are.equal(helper.pid, event.pid)
@@ -190,7 +190,7 @@ describe("load", function()
     one:attach { first = { "tracepoint:syscalls:sys_enter_getpgid" } }
     other:attach()
     getpgid_times(1)
-    require("luaprobe.events").set_duration(0.1)
+    require("luaprobe.limits").set_duration(0.1)
     for event in one.maps.events:each() do assert.are.equal(helper.pid, tonumber(event.value)) end
     for event in other.maps.events:each() do assert.are.equal(0, tonumber(event.number)) end
     one:close()

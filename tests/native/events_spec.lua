@@ -8,7 +8,7 @@ if not helper.is_root() then
 end
 
 local accounts = require "luaprobe.accounts"
-local events = require "luaprobe.events"
+local limits = require "luaprobe.limits"
 
 -- Sends `count` numbered events from one CPU after the other.
 local function burst(object, pages, kind)
@@ -35,7 +35,7 @@ for _, kind in ipairs { "ring", "perf" } do
 
     it("of every size are delivered whole, once, in order per CPU", function()
       burst(object, 8, kind)
-      events.set_duration(30)
+      limits.set_duration(30)
       -- 4,000 events in buffers that hold a few hundred: they wrap around many times.
       local expected, last, seen = 4032, {}, 0
       helper.getpgid(0)
@@ -56,7 +56,7 @@ for _, kind in ipairs { "ring", "perf" } do
     it("that find no room are counted: delivered + lost = sent", function()
       burst(object, 1, kind)
       for _ = 1, 100 do helper.getpgid(0) end
-      events.set_duration(0.2)
+      limits.set_duration(0.2)
       local delivered = 0
       for event, size in object.maps.events:each() do
         check(event, size)
@@ -76,7 +76,7 @@ for _, kind in ipairs { "ring", "perf" } do
         object = helper.open("burst", { const = { only_pid = helper.pid, burst = 1 } })
         burst(object, pages, kind)
         for _ = 1, 10 do helper.getpgid(0) end
-        events.set_duration(0.1)
+        limits.set_duration(0.1)
         local seen = 0
         for event, size in object.maps.events:each() do
           assert.are.equal(seen, check(event, size))
@@ -119,7 +119,7 @@ for _, kind in ipairs { "ring", "perf" } do
       helper.getpgid(0)
       assert.is_false(pcall(object.maps.events.each, object.maps.events, { type = "struct nothing" }))
       assert.is_false(pcall(object.maps.scratch.each, object.maps.scratch))
-      events.set_duration(0.1)
+      limits.set_duration(0.1)
       local next_event, stream = object.maps.events:each { type = "struct event" }
       assert.are.equal(16, ffi.sizeof(next_event(stream)[0]))
       local ok, reason = pcall(function()
@@ -140,7 +140,7 @@ for _, kind in ipairs { "ring", "perf" } do
       object.maps.events.buffer = kind
       object:attach()
       helper.getpgid(0)
-      events.set_duration(0.2)
+      limits.set_duration(0.2)
       for event in object.maps.events:each() do
         if tonumber(event.number) == 9 then break end
       end
