@@ -677,6 +677,8 @@ void lp_prompt_hide(void);
 void lp_prompt_show(void);
 /* Adds a line to what was typed. */
 void lp_prompt_remember(const char *line);
+/* Why lines are not kept for the next session, for people to read; NULL: they are. Valid until the prompt is closed. */
+const char *lp_prompt_unremembered(void);
 /* The terminal's columns. */
 int lp_prompt_width(void);
 /* Whether both standard input and output are terminals. */

@@ -55,7 +55,10 @@ static bool next_byte(char *out)
     return got == 1;
 }
 
-/* A whole character, for libedit. What is no UTF-8 becomes a question mark. */
+/*
+ * A whole character, for libedit. What is no UTF-8 becomes a question mark; NUL is left out: it is a Ctrl-D that came,
+ * behind other text, while the terminal was not being edited on, or Ctrl-Space, and libedit takes it for a line's end.
+ */
 static int next_character(EditLine *unused, wchar_t *out)
 {
     mbstate_t state = {0};
@@ -67,10 +70,10 @@ static int next_character(EditLine *unused, wchar_t *out)
 
         if (used == (size_t)-2)
             continue;
+        if (used == 0)
+            break;
         if (used == (size_t)-1)
             *out = L'?';
-        else if (used == 0)
-            *out = L'\0';
         return 1;
     }
     return 0;
@@ -164,9 +167,24 @@ void lp_prompt_close(void)
     lines = NULL;
 }
 
+/*
+ * Whether Ctrl-D was typed while a chunk ran: the terminal is still as chunks have it, by lines, and what can be read
+ * then without a byte to it is an end.
+ */
+static bool end_was_typed(void)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    int bytes = 0;
+    char nothing;
+
+    return poll(&input, 1, 0) > 0 && ioctl(STDIN_FILENO, FIONREAD, &bytes) == 0 && bytes == 0 &&
+           read(STDIN_FILENO, &nothing, 1) == 0;
+}
+
 void lp_prompt_begin(const char *text)
 {
     fflush(stdout);
+    input_is_over = input_is_over || end_was_typed();
     prompt_text = text;
     editing = true;
     el_set(editor, EL_UNBUFFERED, 1); /* the terminal becomes raw, the prompt is shown */
@@ -183,6 +201,11 @@ void lp_prompt_end(void)
 void lp_prompt_remember(const char *line)
 {
     lp_history_add(lines, line);
+}
+
+const char *lp_prompt_unremembered(void)
+{
+    return lp_history_problem();
 }
 
 /* ---- the line --------------------------------------------------------------------------------------------------- */
@@ -271,6 +294,8 @@ static void follow_terminal(void)
     if (resized) {
         resized = 0;
         el_resize(editor);
+        lp_prompt_hide();
+        lp_prompt_show();
     }
 }
 
@@ -295,6 +320,8 @@ int lp_prompt_wait(int timeout_ms)
     int ready;
 
     fflush(stdout);
+    if (input_is_over)
+        return LP_PROMPT_END;
     ready = poll(&input, 1, timeout_ms);
     follow_terminal();
     if (lp_stop_pending())

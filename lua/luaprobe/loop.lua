@@ -18,7 +18,7 @@ local M = {}
 local check_function, check_on_error, guarded = handler.check_function, handler.check_on_error, handler.guarded
 
 local subscriptions, timers = {}, {}
-local state = { stopped = false }
+local state = { stopped = false } -- and `called`, the subscription or timer whose handler was called last
 local SMALLEST = 16 -- bytes that an event takes in a buffer at least
 
 -- ---- delivering ------------------------------------------------------------------------------------------------
@@ -120,6 +120,7 @@ local function fire_timers(on_error)
       else
         timer.stop()
       end
+      state.called = timer
       guarded(accounts.timers, timer.on_error or on_error, timer.fn, timer.fn)
     end
   end
@@ -128,6 +129,7 @@ end
 -- Delivers the rest of a subscription's batch, however many of its events fail.
 local function deliver(subscription, on_error)
   local stream = subscription.stream
+  state.called = subscription
   while stream.index < stream.count and not state.stopped do
     guarded(stream, subscription.on_error or on_error, subscription.fn, subscription.deliver, stream,
       subscription.fn)
@@ -229,6 +231,15 @@ function M.step()
   state.stopped = false
   round()
   fire_timers()
+end
+
+--- Ends the handler that was called last, after an error of its or Ctrl-C came out of step.
+-- @treturn string where it stands: FILE:LINE
+function M.give_up()
+  local called = state.called
+  called.stop()
+  local info = debug.getinfo(called.fn, "S")
+  return ("%s:%d"):format(info.short_src, info.linedefined)
 end
 
 -- ---- one map, once ---------------------------------------------------------------------------------------------
