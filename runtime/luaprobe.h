@@ -656,7 +656,8 @@ enum lp_prompt_event {
     LP_PROMPT_LINE,      /* Enter was pressed */
     LP_PROMPT_COMPLETE,  /* Tab */
     LP_PROMPT_INTERRUPT, /* Ctrl-C */
-    LP_PROMPT_END        /* Ctrl-D on an empty line, SIGTERM, or the terminal is gone */
+    LP_PROMPT_END,       /* Ctrl-D on an empty line, SIGTERM, or the terminal is gone */
+    LP_PROMPT_TOO_LONG   /* Enter was pressed, and not all that was typed before is in the line */
 };
 
 /* Prepares editing on a terminal. `history`: the file of what was typed before, or NULL. */

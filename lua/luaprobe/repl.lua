@@ -162,6 +162,11 @@ local function read_line(state, prompt)
       C.lp_prompt_end()
       C.lp_stop_release()
       return line
+    elseif event == C.LP_PROMPT_TOO_LONG then
+      C.lp_prompt_end()
+      C.lp_stop_release()
+      write_error(state, "error: a line takes 16,000 characters: put it into a file, and dofile 'FILE'")
+      return "", true
     elseif event == C.LP_PROMPT_INTERRUPT then
       interrupt()
       C.lp_stop_release()
