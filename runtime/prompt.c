@@ -350,15 +350,15 @@ static void cut_line(void)
 /* Lets libedit take one key. */
 static int take_key(void)
 {
-    const char *line;
+    const wchar_t *line;
     int length = 0;
 
     first_byte_is_there = true;
     noted = LP_PROMPT_NOTHING;
-    line = el_gets(editor, &length);
+    line = el_wgets(editor, &length); /* el_gets would convert all of it, for each key */
     first_byte_is_there = false;
     cut_line();
-    if (line && length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
+    if (line && length > 0 && (line[length - 1] == L'\n' || line[length - 1] == L'\r'))
         return is_too_long ? LP_PROMPT_TOO_LONG : LP_PROMPT_LINE;
     return input_is_over ? LP_PROMPT_END : noted;
 }
