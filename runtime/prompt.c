@@ -136,6 +136,9 @@ static void bind_keys(void)
     el_set(editor, EL_ADDFN, "luaprobe-end", "Delete, or leave", on_end);
     el_set(editor, EL_BIND, "^I", "luaprobe-complete", NULL);
     el_set(editor, EL_BIND, "^D", "luaprobe-end", NULL);
+    /* Commands to libedit itself: an empty one, or one that is not ended, makes it read where nothing is. */
+    el_set(editor, EL_BIND, "\\ex", "ed-unassigned", NULL);
+    el_set(editor, EL_BIND, "\\eX", "ed-unassigned", NULL);
     el_set(editor, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_set(editor, EL_BIND, "\\e[1~", "ed-move-to-beg", NULL);
     el_set(editor, EL_BIND, "\\e[4~", "ed-move-to-end", NULL);
