@@ -17,6 +17,7 @@
 enum { REMEMBERED = 1000 };
 
 static char *file_path;
+static char problem[512]; /* why nothing is kept; "": it is */
 
 /* Makes the directories that the path lies in, private as the file. */
 static void make_directories(const char *path)
@@ -33,19 +34,27 @@ static void make_directories(const char *path)
     free(copy);
 }
 
-/* O_NOFOLLOW: the file is root's mostly, and not to be somebody else's choice. */
+static FILE *refuse(int fd, const char *why)
+{
+    if (fd >= 0)
+        close(fd);
+    snprintf(problem, sizeof(problem), "%s: %s", file_path, why);
+    return NULL;
+}
+
+/* O_NOFOLLOW: the file is root's mostly, and not to be somebody else's choice. O_NONBLOCK: it may be a FIFO. */
 static FILE *open_file(int flags, const char *mode)
 {
-    int fd = open(file_path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open(file_path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     struct stat status;
     FILE *file;
 
     if (fd < 0)
-        return NULL;
-    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
-        close(fd);
-        return NULL;
-    }
+        return refuse(fd, errno == ELOOP ? "it is a symbolic link" : strerror(errno));
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
+        return refuse(fd, "it is no regular file");
+    if (status.st_uid != geteuid())
+        return refuse(fd, "it belongs to somebody else");
     (void)fchmod(fd, 0600);
     file = fdopen(fd, mode);
     if (!file)
@@ -63,7 +72,7 @@ static void remember(History *lines, const char *line)
 /* How many lines there are in the file, all of which are remembered, the last ones in the end. */
 static int read_file(History *lines)
 {
-    FILE *file = open_file(O_RDONLY | O_NONBLOCK, "r");
+    FILE *file = open_file(O_RDWR | O_CREAT, "r");
     char *line = NULL;
     size_t size = 0;
     int count = 0;
@@ -102,12 +111,18 @@ History *lp_history_open(const char *path)
     history(lines, &event, H_SETSIZE, REMEMBERED);
     history(lines, &event, H_SETUNIQUE, 1);
     file_path = path ? strdup(path) : NULL;
+    snprintf(problem, sizeof(problem), "%s", path ? "" : "neither XDG_STATE_HOME nor HOME is a directory's full path");
     if (file_path) {
         make_directories(file_path);
         if (read_file(lines) > 2 * REMEMBERED)
             write_file(lines);
     }
     return lines;
+}
+
+const char *lp_history_problem(void)
+{
+    return problem[0] != '\0' ? problem : NULL;
 }
 
 void lp_history_add(History *lines, const char *line)

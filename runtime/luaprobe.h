@@ -668,7 +668,8 @@ enum lp_prompt_event {
     LP_PROMPT_LINE,      /* Enter was pressed */
     LP_PROMPT_COMPLETE,  /* Tab */
     LP_PROMPT_INTERRUPT, /* Ctrl-C */
-    LP_PROMPT_END        /* Ctrl-D on an empty line, SIGTERM, or the terminal is gone */
+    LP_PROMPT_END,       /* Ctrl-D on an empty line, SIGTERM, or the terminal is gone */
+    LP_PROMPT_TOO_LONG   /* Enter was pressed, and not all that was typed before is in the line */
 };
 
 /* Prepares editing on a terminal. `history`: the file of what was typed before, or NULL. */
@@ -689,6 +690,8 @@ void lp_prompt_hide(void);
 void lp_prompt_show(void);
 /* Adds a line to what was typed. */
 void lp_prompt_remember(const char *line);
+/* Why lines are not kept for the next session, for people to read; NULL: they are. Valid until the prompt is closed. */
+const char *lp_prompt_unremembered(void);
 /* The terminal's columns. */
 int lp_prompt_width(void);
 /* Whether both standard input and output are terminals. */

@@ -23,7 +23,8 @@
 #include "luaprobe.h"
 
 enum {
-    REST_OF_KEY_MS = 50 /* how long the rest of an escape sequence, or of a character, may take */
+    REST_OF_KEY_MS = 50, /* how long the rest of an escape sequence, or of a character, may take */
+    LONGEST = 16000      /* characters of a line: as UTF-8 they are less than what Lua has room for */
 };
 
 static EditLine *editor;
@@ -32,6 +33,8 @@ static const char *prompt_text = "";
 static bool editing; /* a line is on the screen */
 static int noted;    /* what the last key asks Lua for */
 static bool first_byte_is_there, input_is_over;
+static bool is_too_long; /* something was typed that found no room in the line */
+static bool is_dumb;     /* the terminal cannot move its cursor */
 static volatile sig_atomic_t resized, continued;
 
 static char *show_prompt(EditLine *unused)
@@ -55,23 +58,29 @@ static bool next_byte(char *out)
     return got == 1;
 }
 
-/* A whole character, for libedit. What is no UTF-8 becomes a question mark. */
-static int next_character(EditLine *unused, wchar_t *out)
+/*
+ * A whole character, for libedit. What is no UTF-8 becomes a question mark; NUL is left out: it is a Ctrl-D that came,
+ * behind other text, while the terminal was not being edited on, or Ctrl-Space, and libedit takes it for a line's end.
+ */
+static int next_character(EditLine *el, wchar_t *out)
 {
+    const LineInfoW *line = el_wline(el);
     mbstate_t state = {0};
     char byte;
 
-    (void)unused;
     while (next_byte(&byte)) {
         size_t used = mbrtowc(out, &byte, 1, &state);
 
         if (used == (size_t)-2)
             continue;
+        if (used == 0)
+            break;
         if (used == (size_t)-1)
             *out = L'?';
-        else if (used == 0)
-            *out = L'\0';
-        return 1;
+        if (line->lastchar - line->buffer < LONGEST || *out < L' ' || *out == 0x7f)
+            return 1;
+        is_too_long = true;
+        state = (mbstate_t){0};
     }
     return 0;
 }
@@ -127,6 +136,9 @@ static void bind_keys(void)
     el_set(editor, EL_ADDFN, "luaprobe-end", "Delete, or leave", on_end);
     el_set(editor, EL_BIND, "^I", "luaprobe-complete", NULL);
     el_set(editor, EL_BIND, "^D", "luaprobe-end", NULL);
+    /* Commands to libedit itself: an empty one, or one that is not ended, makes it read where nothing is. */
+    el_set(editor, EL_BIND, "\\ex", "ed-unassigned", NULL);
+    el_set(editor, EL_BIND, "\\eX", "ed-unassigned", NULL);
     el_set(editor, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_set(editor, EL_BIND, "\\e[1~", "ed-move-to-beg", NULL);
     el_set(editor, EL_BIND, "\\e[4~", "ed-move-to-end", NULL);
@@ -137,6 +149,8 @@ static void bind_keys(void)
 
 int lp_prompt_open(const char *history_path)
 {
+    const char *up = NULL;
+
     choose_characters();
     editor = el_init("luaprobe", stdin, stdout, stderr);
     lines = editor ? lp_history_open(history_path) : NULL;
@@ -149,8 +163,10 @@ int lp_prompt_open(const char *history_path)
     el_set(editor, EL_GETCFN, next_character);
     el_set(editor, EL_HIST, history, lines);
     bind_keys();
-    (void)sigaction(SIGWINCH, &(struct sigaction){.sa_handler = on_resize}, NULL);
-    (void)sigaction(SIGCONT, &(struct sigaction){.sa_handler = on_continue}, NULL);
+    is_dumb = el_get(editor, EL_GETTC, "up", &up) != 0 || !up || up[0] == '\0';
+    /* What is being written shall be; poll is interrupted all the same. */
+    (void)sigaction(SIGWINCH, &(struct sigaction){.sa_handler = on_resize, .sa_flags = SA_RESTART}, NULL);
+    (void)sigaction(SIGCONT, &(struct sigaction){.sa_handler = on_continue, .sa_flags = SA_RESTART}, NULL);
     return 0;
 }
 
@@ -164,12 +180,45 @@ void lp_prompt_close(void)
     lines = NULL;
 }
 
+/*
+ * Lets libedit believe in a terminal that any line fits in: with a line of more rows than there are it loses its place
+ * (terminal_move_to_line, re_fastputc), and writes outside of its copy of the screen. What scrolled away is not edited
+ * nicely, but it is there.
+ */
+static void give_room(void)
+{
+    char rows[16];
+
+    snprintf(rows, sizeof(rows), "%d",
+             2 * (LONGEST + 8) / lp_prompt_width() + 2); /* characters have up to two columns */
+    el_set(editor, EL_SETTC, "li", rows, NULL);
+    lp_prompt_hide();
+    lp_prompt_show(); /* it has forgotten what is on the screen */
+}
+
+/*
+ * Whether Ctrl-D was typed while a chunk ran: the terminal is still as chunks have it, by lines, and what can be read
+ * then without a byte to it is an end.
+ */
+static bool end_was_typed(void)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    int bytes = 0;
+    char nothing;
+
+    return poll(&input, 1, 0) > 0 && ioctl(STDIN_FILENO, FIONREAD, &bytes) == 0 && bytes == 0 &&
+           read(STDIN_FILENO, &nothing, 1) == 0;
+}
+
 void lp_prompt_begin(const char *text)
 {
     fflush(stdout);
+    input_is_over = input_is_over || end_was_typed();
     prompt_text = text;
     editing = true;
+    is_too_long = false;
     el_set(editor, EL_UNBUFFERED, 1); /* the terminal becomes raw, the prompt is shown */
+    give_room();
 }
 
 void lp_prompt_end(void)
@@ -178,11 +227,18 @@ void lp_prompt_end(void)
         return;
     editing = false;
     el_set(editor, EL_UNBUFFERED, 0); /* the terminal is as it was */
+    /* Ctrl-C can interrupt a write, which is no reason to complain at exit; a terminal that is gone fails again. */
+    clearerr(stdout);
 }
 
 void lp_prompt_remember(const char *line)
 {
     lp_history_add(lines, line);
+}
+
+const char *lp_prompt_unremembered(void)
+{
+    return lp_history_problem();
 }
 
 /* ---- the line --------------------------------------------------------------------------------------------------- */
@@ -225,7 +281,7 @@ int lp_prompt_width(void)
 {
     struct winsize size;
 
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80; /* libedit's own rule */
 }
 
 void lp_prompt_hide(void)
@@ -237,6 +293,10 @@ void lp_prompt_hide(void)
 
     if (!editing)
         return;
+    if (is_dumb) {
+        fputs(line->lastchar > line->buffer ? "\n" : "\r", stdout);
+        return;
+    }
     fputs("\r", stdout);
     if (rows > 0)
         fprintf(stdout, "\033[%zuA", rows);
@@ -271,21 +331,38 @@ static void follow_terminal(void)
     if (resized) {
         resized = 0;
         el_resize(editor);
+        give_room();
     }
+}
+
+/* Text can also be put into the line again and again (Ctrl-Y). */
+static void cut_line(void)
+{
+    const LineInfoW *line = el_wline(editor);
+    int beyond = (int)(line->lastchar - line->buffer) - LONGEST - 1; /* Enter */
+
+    if (beyond <= 0)
+        return;
+    is_too_long = true;
+    lp_prompt_hide();
+    el_cursor(editor, (int)(line->lastchar - line->cursor));
+    el_deletestr(editor, beyond);
+    lp_prompt_show();
 }
 
 /* Lets libedit take one key. */
 static int take_key(void)
 {
-    const char *line;
+    const wchar_t *line;
     int length = 0;
 
     first_byte_is_there = true;
     noted = LP_PROMPT_NOTHING;
-    line = el_gets(editor, &length);
+    line = el_wgets(editor, &length); /* el_gets would convert all of it, for each key */
     first_byte_is_there = false;
-    if (line && length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
-        return LP_PROMPT_LINE;
+    cut_line();
+    if (line && length > 0 && (line[length - 1] == L'\n' || line[length - 1] == L'\r'))
+        return is_too_long ? LP_PROMPT_TOO_LONG : LP_PROMPT_LINE;
     return input_is_over ? LP_PROMPT_END : noted;
 }
 
@@ -295,6 +372,8 @@ int lp_prompt_wait(int timeout_ms)
     int ready;
 
     fflush(stdout);
+    if (input_is_over)
+        return LP_PROMPT_END;
     ready = poll(&input, 1, timeout_ms);
     follow_terminal();
     if (lp_stop_pending())

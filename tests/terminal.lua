@@ -215,6 +215,11 @@ function M:line(text)
   return (answer:gsub("\n$", ""))
 end
 
+--- Makes the terminal another size; what runs in it is told by SIGWINCH.
+function M:resize(rows, columns)
+  ffi.C.ioctl(self.fd, TIOCSWINSZ, ffi.new("unsigned short[4]", rows, columns))
+end
+
 function M:close()
   ffi.C.close(self.fd)
 end

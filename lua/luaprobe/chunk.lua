@@ -42,6 +42,14 @@ local function without_place(text, lines)
   return lines > 1 and text or (text:gsub("^prompt:%d+: ", ""))
 end
 
+--- Makes Ctrl-C end a function, which only interpreted code can be: what iterates over events ends by itself, and shall
+-- be compiled.
+-- @tparam function fn
+-- @tparam string text what it was compiled from
+function M.make_interruptible(fn, text)
+  if not text:find(":each%f[%W]") then jit.off(fn, true) end
+end
+
 --- An error as the paragraph that is shown.
 -- @param failure what was raised
 -- @tparam string text the chunk

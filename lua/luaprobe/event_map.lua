@@ -72,8 +72,8 @@ function M.is_declared(map)
   return M.has_events(map) and declared_event_type(map) ~= nil
 end
 
---- Opens the buffers before anything is attached, so that no event between attach and the loop is lost. A ring buffer of
--- other people's is there since load.
+--- Opens the buffers before anything is attached, so that no event between attach and the loop is lost. A ring buffer
+-- of other people's is there since load.
 function M.open_early(map)
   local is_ours = map.type == PERF_EVENT_ARRAY and map:info().pin == nil -- otherwise perhaps another process reads it
   if is_ours or M.is_declared(map) then M.stream(map) end

@@ -94,6 +94,7 @@ local function run_for_prompt(text, name, ...)
   end
   local ok, chunk = pcall(compile, text .. "\nleave_to_prompt()", name)
   if not ok then chunk = compile(text, name) end
+  require("luaprobe.chunk").make_interruptible(chunk, text) -- its functions are called at the prompt
   chunk(...)
 end
 

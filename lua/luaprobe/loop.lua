@@ -17,7 +17,7 @@ local M = {}
 local check_function, check_on_error, guarded = handler.check_function, handler.check_on_error, handler.guarded
 
 local subscriptions, timers = {}, {}
-local state = { stopped = false }
+local state = { stopped = false } -- and `called`, the subscription or timer whose handler was called last
 local SMALLEST = 16 -- bytes that an event takes in a buffer at least
 
 -- ---- delivering ------------------------------------------------------------------------------------------------
@@ -131,6 +131,7 @@ local function fire_timers(on_error)
       else
         timer.stop()
       end
+      state.called = timer
       guarded(accounts.timers, timer.on_error or on_error, timer.fn, timer.fn)
     end
   end
@@ -140,6 +141,7 @@ end
 local function deliver(subscription, on_error)
   local reader = subscription.reader
   local stream = reader.stream
+  state.called = subscription
   while stream.index < stream.count and not state.stopped and not reader.stopped do
     guarded(stream, subscription.on_error or on_error, subscription.fn, subscription.deliver, reader, subscription.fn)
   end
@@ -240,6 +242,15 @@ function M.step()
   state.stopped = false
   round()
   fire_timers()
+end
+
+--- Ends the handler that was called last, after an error of its or Ctrl-C came out of step.
+-- @treturn string where it stands: FILE:LINE
+function M.give_up()
+  local called = state.called
+  called.stop()
+  local info = debug.getinfo(called.fn, "S")
+  return ("%s:%d"):format(info.short_src, info.linedefined)
 end
 
 -- ---- one map, once ---------------------------------------------------------------------------------------------

@@ -32,13 +32,22 @@ local function leave_line(state)
 end
 
 -- What was raised, and what a chunk gave, is shown under guard as well: both may have a __tostring.
-local function show_error(state, failure, text, trace)
+local function explain(failure, text)
   local told = chunks.guard(chunks.explain, failure, text)
-  if not told.ok or failure == "interrupted" then leave_line(state) end
+  return told.ok and told[1] or "error: " .. told[1], not told.ok
+end
+
+local function write_error(state, text)
   io.stdout:flush()
-  io.stderr:write(told.ok and told[1] or "error: " .. told[1], "\n")
-  if trace then io.stderr:write(trace:gsub("^\n", ""), "\n") end
+  io.stderr:write(text, "\n")
   state.failed = true
+end
+
+local function show_error(state, failure, text, trace)
+  local told, was_interrupted = explain(failure, text)
+  if was_interrupted or failure == "interrupted" then leave_line(state) end
+  write_error(state, told)
+  if trace then io.stderr:write(trace:gsub("^\n", ""), "\n") end
 end
 
 local function show_values(state, values, text)
@@ -53,11 +62,6 @@ local function show_values(state, values, text)
   return all_shown
 end
 
--- Only interpreted code can be interrupted; what iterates over events ends by itself, and shall be compiled.
-local function make_interruptible(fn, text)
-  if not text:find(":each%f[%W]") then jit.off(fn, true) end
-end
-
 -- Whether Ctrl-C ended what the chunk waited for, a watch for example. SIGTERM is left for those who look for it.
 local function take_interrupt(state)
   if C.lp_stop_pending() ~= SIGINT then return false end
@@ -69,7 +73,7 @@ end
 local function evaluate(state, text)
   local fn, source = chunks.compile(text)
   if not fn then return show_error(state, source, text) end
-  make_interruptible(fn, text)
+  chunks.make_interruptible(fn, text)
   C.lp_stop_forget()
   local result = chunks.run(fn, state.traceback)
   local was_interrupted = take_interrupt(state)
@@ -97,10 +101,14 @@ local function timeout()
   return (#live.running() > 0 or event_loop()) and TICK or IDLE
 end
 
--- Handlers print what they like; their errors are told, and the session goes on.
+-- Handlers print what they like. One that fails, or that Ctrl-C had to end, is not called again: it would fail at each
+-- tick, and who wrote it may have kept nothing to stop it by. The session goes on.
 local function run_handlers(state)
-  local result = chunks.guard(event_loop().step)
-  if not result.ok then show_error(state, result[1], "") end
+  local loop = event_loop()
+  local result = chunks.guard(loop.step)
+  if result.ok then return end
+  local told = result[1] == "interrupted" and "error: interrupted" or explain(result[1], "")
+  write_error(state, ("%s\n  the handler at %s is not called any more"):format(told, loop.give_up()))
 end
 
 -- ---- a terminal ----------------------------------------------------------------------------------------------------
@@ -117,6 +125,7 @@ local function show_events(state)
   C.lp_prompt_hide()
   io.stdout:write(text)
   if is_due then
+    io.stdout:flush() -- the line is away while the handler runs, however long
     C.lp_stop_release() -- Ctrl-C is for the handler as long as it runs
     run_handlers(state)
     C.lp_stop_catch()
@@ -153,6 +162,11 @@ local function read_line(state, prompt)
       C.lp_prompt_end()
       C.lp_stop_release()
       return line
+    elseif event == C.LP_PROMPT_TOO_LONG then
+      C.lp_prompt_end()
+      C.lp_stop_release()
+      write_error(state, "error: a line takes 16,000 characters: put it into a file, and dofile 'FILE'")
+      return "", true
     elseif event == C.LP_PROMPT_INTERRUPT then
       interrupt()
       C.lp_stop_release()
@@ -176,11 +190,20 @@ local function history_path()
   return home and home:sub(1, 1) == "/" and home .. "/.local/state/luaprobe/history" or nil
 end
 
+-- Only here: a pipe remembers nothing.
+local function tell_of_history()
+  local why = C.lp_prompt_unremembered()
+  if why == nil then return end
+  io.stdout:flush()
+  io.stderr:write("luaprobe: what you type will not be remembered: ", err.text_of(ffi.string(why)), "\n")
+end
+
 local function terminal(state)
   local first, more = PROMPT, MORE -- C keeps a pointer to them
   err.check(C.lp_prompt_open(history_path()))
   require("luaprobe.ksyms").read_ahead()
   io.stdout:write "luaprobe: help() tells what there is, Tab completes, Ctrl-D leaves\n"
+  tell_of_history()
   local pending
   while true do
     local line, interrupted = read_line(state, pending and more or first)

@@ -1,5 +1,5 @@
--- What is closed, collected, read on or written to while somebody looks at events: nothing crashes, nothing comes twice,
--- and what was lost is not forgotten.
+-- What is closed, collected, read on or written to while somebody looks at events: nothing crashes, nothing comes
+-- twice, and what was lost is not forgotten.
 local helper = require "helper"
 
 if not helper.is_root() then

@@ -173,7 +173,9 @@ describe("at a terminal", function()
 
   after_each(function()
     if not terminal.over then
-      terminal:type "\3\4"
+      terminal:type "\3"
+      helper.sleep(0.1)
+      terminal:type "\4"
       terminal:wait("the end", function() return terminal.over end)
     end
     terminal:close()
@@ -260,6 +262,111 @@ describe("at a terminal", function()
     end
   end)
 
+  it("Ctrl-C ends a handler that does not end, and what was typed before stays", function()
+    terminal:line "lp.after(0.5, function() while true do end end)"
+    terminal:type "1 + 2"
+    terminal:wait("the line", function(screen) return screen:current() == "> 1 + 2" end)
+    -- It is taken off the screen for the handler's output.
+    terminal:wait("the handler", function(screen) return screen:current() == "" end)
+    helper.sleep(0.1)
+    terminal:type "\3"
+    terminal:expect("error: interrupted\n  the handler at prompt:1 is not called any more\n> 1 + 2", terminal.seen)
+    terminal:type "\r"
+    terminal:expect("> 1 + 2\n3\n>", terminal.seen)
+    terminal.seen = #terminal.screen:text()
+    -- The same every 0.1 seconds, and one that fails: each is told once.
+    terminal:type "n = 0; endless = function() n = n + 1; print 'here'; while true do end end\r"
+    terminal:type "for _, f in ipairs { function() oh.no() end, endless } do lp.every(0.1, f) end\r"
+    terminal:expect("'oh' (a nil value)\n  the handler at prompt:1 is not called any more\n", terminal.seen)
+    terminal:expect("any more\nhere", terminal.seen)
+    terminal:type "\3"
+    terminal:expect("error: interrupted\n  the handler at prompt:1 is not called any more\n", terminal.seen)
+    terminal:wait("the prompt", function(screen) return screen:current() == ">" end)
+    helper.sleep(0.3)
+    terminal.seen = #terminal.screen:text()
+    assert.are.equal("1", terminal:line "n")
+  end)
+
+  it("what is typed while a chunk runs is read afterwards, unless Ctrl-C ended it", function()
+    local function start(chunk)
+      terminal:type(chunk .. "\r")
+      terminal:wait("it runs", function(screen) return screen:current() == "" end)
+    end
+    start "for i = 1, 3e8 do end"
+    terminal:type "1 + 1\r"
+    terminal:expect("> 1 + 1\n2\n>", terminal.seen)
+    start "while true do end"
+    terminal:type "3 + 3\r" -- the kernel drops it at Ctrl-C, as for a shell
+    helper.sleep(0.3)
+    terminal:type "\3"
+    terminal:expect("error: interrupted\n>", terminal.seen)
+    terminal.seen = #terminal.screen:text()
+    assert.are.equal("5", terminal:line "2 + 3")
+    terminal:type "\0\27x\27X" -- Ctrl-Space; Alt-x, by which libedit takes commands
+    assert.are.equal("7", terminal:line "3 + 4")
+    start "for i = 1, 3e8 do end"
+    terminal:type "\4"
+    terminal:wait("the end", function() return terminal.over end)
+  end)
+
+  it("a terminal that becomes smaller than the line is followed", function()
+    terminal:type("x = '" .. ("long "):rep(300))
+    terminal:wait("the line", function(screen) return screen:text():find "long long%s*$" end)
+    for _, size in ipairs { { 10, 20 }, { 1, 1 }, { 0, 0 }, { 30, 100 } } do
+      terminal:resize(unpack(size))
+      helper.sleep(0.1)
+      terminal:type "12345"
+      terminal:pump(100)
+    end
+    terminal:type "'\r"
+    terminal:wait("the prompt", function(screen) return screen:current() == ">" end)
+    terminal.seen = #terminal.screen:text()
+    assert.are.equal("1520", terminal:line "#x")
+    -- libedit loses its place in a line that is longer than the screen, and wrote where there was none.
+    terminal:resize(3, 20)
+    terminal:type("y = '" .. ("long "):rep(40) .. "\1\5" .. ("more "):rep(20) .. "'\r#y\r")
+    terminal:expect("\n300\n", terminal.seen)
+    terminal:resize(30, 100)
+    if is_guest then return end -- thousands of keys take too long there
+    terminal:type("z = '" .. ("x"):rep(20000) .. "'\r")
+    terminal:expect("error: a line takes 16,000 characters", terminal.seen)
+    terminal:wait("the prompt", function(screen) return screen:current() == ">" end)
+    terminal.seen = #terminal.screen:text()
+    assert.are.equal("nil", terminal:line "z")
+  end)
+
+  it("a history that cannot be kept is told, and why", function()
+    local directory = helper.temporary_directory()
+    local cases = {
+      { "link", "ln -s elsewhere %s", "it is a symbolic link" },
+      { "directory", "mkdir %s", "Is a directory" },
+      { "fifo", "mkfifo %s", "it is no regular file" },
+      { "another", "touch %s && chown nobody %s", "it belongs to somebody else" },
+      { "none", "rmdir %s/.. && touch %s/..", "Not a directory" },
+    }
+    for _, case in ipairs(cases) do
+      local file = ("%s/%s/luaprobe/history"):format(directory, case[1])
+      os.execute(("mkdir -p %s/%s/luaprobe; "):format(directory, case[1]) .. case[2]:gsub("%%s/%.%.",
+        (file:gsub("/history$", ""))):gsub("%%s", file))
+      local other = terminals.start(("env XDG_STATE_HOME=%s/%s %s"):format(directory, case[1], helper.luaprobe),
+        { columns = 200, rows = 30 })
+      other:expect(("luaprobe: what you type will not be remembered: %s: %s\n>"):format(file, case[3]))
+      other.seen = #other.screen:text()
+      assert.are.equal("2", other:line "1 + 1")
+      other:type "\4"
+      other:wait("the end", function() return other.over end)
+      other:close()
+    end
+    assert.is_false(helper.exists(directory .. "/link/luaprobe/elsewhere"))
+    local other = terminals.start("env -u XDG_STATE_HOME -u HOME " .. helper.luaprobe, { columns = 200, rows = 30 })
+    other:expect "not be remembered: neither XDG_STATE_HOME nor HOME is a directory's full path\n>"
+    other:type "\4"
+    other:wait("the end", function() return other.over end)
+    other:close()
+    os.execute("rm -rf " .. directory)
+    assert.are.equal("", select(2, helper.run(("echo 1 | env HOME=/nowhere %s"):format(helper.luaprobe))))
+  end)
+
   it("a watch ended by Ctrl-C leaves one prompt, and no line in the script", function()
     terminal:line("c = lp.count(" .. OPEN .. ")")
     local shown = interrupted "c:watch(0.1)"
@@ -269,7 +376,8 @@ describe("at a terminal", function()
     terminal:type "c:watch(0.1)\r"
     terminal:wait("the watch", function(screen) return screen:text():find("COUNT", terminal.seen + 1, true) end, 10)
     terminal:type "\3x = 5\rx + 1\r"
-    terminal:expect("> x + 1\n6\n", terminal.seen)
+    terminal:expect("> x + 1\n6\n>", terminal.seen)
+    terminal.seen = #terminal.screen:text()
     terminal:line "c:detach()"
     terminal:line(("lp.save '%s/saved.lua'"):format(state))
     local saved = helper.read(state .. "/saved.lua")
