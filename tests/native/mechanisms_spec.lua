@@ -533,7 +533,7 @@ describe("what a killed process leaves", function()
       local object = require "luaprobe".open("%sprobes.bpf.o")
       for _, program in ipairs(object.programs) do program:set_autoload(program.name == "on_uprobe") end
       object:load()
-      for _ = 1, 200 do object.programs.on_uprobe:attach { target = "%s", mechanism = "legacy" } end
+      for _ = 1, 100 do object.programs.on_uprobe:attach { target = "%s", mechanism = "legacy" } end
       io.stderr:write "attached\n"
       io.stdin:read()
     ' </dev/zero]]):format(helper.fixtures, UPROBE)
@@ -541,7 +541,7 @@ describe("what a killed process leaves", function()
     assert(helper.eventually(60, function() return job.err():find "attached" end), job.err())
     job.signal(9)
     job.wait()
-    assert.are.same({ "removed 200 events\n", "", 0 }, { helper.luaprobe_run "gc" })
+    assert.are.same({ "removed 100 events\n", "", 0 }, { helper.luaprobe_run "gc" })
     assert.are.equal(0, our_events())
   end)
 
@@ -562,7 +562,7 @@ describe("what a killed process leaves", function()
   end
 
   -- An emulated machine takes a second for what takes this one 100 ms.
-  local KILLS, AT_ONCE = tonumber(os.getenv "LUAPROBE_KILLS") or has_kprobes and 48 or 200, 8
+  local KILLS, AT_ONCE = tonumber(os.getenv "LUAPROBE_KILLS") or has_kprobes and 24 or 200, 8
 
   it(("is gone after %d kills at random moments under load, once somebody has started"):format(KILLS), function()
     math.randomseed(42)
