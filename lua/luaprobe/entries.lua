@@ -6,6 +6,7 @@ local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local access = require "luaprobe.access"
 local err = require "luaprobe.error"
+local view = require "luaprobe.view"
 
 local ENOENT, E2BIG, EEXIST = -2, -7, -17
 local ANY, NOEXIST, EXIST = 0, 1, 2 -- BPF_*
@@ -106,13 +107,15 @@ local function open_walk(self, take)
   local a = self.access or open(self)
   local handle = C.lp_walk_open(a.fd, a.info, take)
   if handle == nil then failed(self) end
-  return setmetatable({
+  local walk = setmetatable({
     map = self, handle = ffi.gc(handle, C.lp_walk_close), batch = ffi.new "struct lp_batch",
     index = 0, count = 0, keys = nil, values = nil,
     key_size = a.info.key_size, value_bytes = a.value_bytes,
     key_view = a.key.view, value_view = a.value.view,
     map_access = a, -- keeps the map's memory while it walks
   }, Walk)
+  view.watch(walk)
+  return walk
 end
 
 local function refill(self)

@@ -35,6 +35,23 @@ local function declared_event_type(map)
   end
 end
 
+--- Refuses an object that declares streams of anything but structs: there would be no members to tell an event by.
+-- @raise error of stage "open"
+function M.check_declarations(object)
+  local types = object.types
+  local section = types:find "datasec .luaprobe"
+  for _, member in ipairs(section and section.members or {}) do
+    local name, pointer = member.name:match "^lp_event_of_(.*)", types:get(member.type_id)
+    if name and not types:get(pointer.of).members then
+      local declared = types:declaration(pointer.of)
+      err.raise { code = "EINVAL", stage = "open",
+        message = ("%s: map %s: LP_EVENTS of %s: events are structs or unions"):format(object.name, name, declared),
+        hint = ("write struct %s_event { %s; }; LP_EVENTS(%s, struct %s_event);"):format(name,
+          types:declaration(pointer.of, "value"), name, name) }
+    end
+  end
+end
+
 -- A ring buffer's value type, as some declare it: __type(value, struct event).
 local function value_type(map)
   local id = map.source == "object" and map.value_type_id or map:info().value_type
@@ -44,14 +61,27 @@ end
 
 local function named_event_type(map, name)
   local type = map.types:find(name)
-  if not type then err.misuse("%s: the object has no type '%s'", map.object.name, tostring(name)) end
+  if not type then err.misuse("%s: the object has no type '%s'", map.object.name, name) end
+  if not type.members then err.misuse("map %s: events are structs, and %s is none", map.name, name) end
   return type
+end
+
+-- FFI can point at numbers and arrays too, but nothing shows or copies what is behind such a pointer.
+local function ffi_event_type(map, ctype)
+  local text = tostring(ctype):match "^ctype<(.*)>$"
+  if not text or not (text:find "^struct " or text:find "^union ") or text:find "[*&[]" then
+    err.misuse("map %s: events are structs: type = ffi.typeof \"struct { … }\", not %s", map.name, tostring(ctype))
+  end
+  return require("luaprobe.record").ffi_layout(ctype)
 end
 
 -- The layout of the events: of the type that was named, or that the object tells; otherwise a misuse that says how.
 local function layout_of(map, wanted)
   local record = require "luaprobe.record"
-  if type(wanted) == "cdata" then return record.ffi_layout(wanted) end
+  if type(wanted) == "cdata" then return ffi_event_type(map, wanted) end
+  if wanted ~= nil and type(wanted) ~= "string" then
+    err.misuse('map %s: type is "struct NAME" or an FFI type, not a %s', map.name, type(wanted))
+  end
   local type = wanted and named_event_type(map, wanted) or declared_event_type(map) or value_type(map)
   if not type then
     err.misuse('map %s of %s does not say what its events are: pass type = "struct NAME"', map.name, map.object.name)

@@ -199,6 +199,7 @@ end
 local OPTIONS = { const = true, data = true, maps = true, programs = true, kconfig = true, pin = true }
 
 local function adjust(object, opts)
+  event_map.check_declarations(object)
   each_of("const", opts.const, function(name, new) object.const[name] = new end)
   each_of("data", opts.data, function(name, new) object.data[name] = new end)
   each_of("maps", opts.maps, function(name, properties) set_map(object, name, properties) end)
@@ -254,8 +255,10 @@ function M.open(what, opts)
   object.const = globals.new(object, "constant")
   object.data = globals.new(object, "variable")
   object.kconfig = globals.new(object, "option")
-  adjust(object, opts)
-  return object
+  local ok, failure = pcall(adjust, object, opts)
+  if ok then return object end
+  object:close()
+  error(failure, 0)
 end
 
 --- Opens a BPF object and loads all of it. The same parameters, result and errors as open, and stage "load".

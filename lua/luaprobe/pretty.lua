@@ -81,17 +81,26 @@ local function elements(writer, types, address, type)
   return parts
 end
 
+local function array(writer, types, address, type)
+  if value.is_char_array(types, type) then
+    return quoted(ffi.string(address, C.lp_text_length(ffi.cast("const char *", address), type.count)))
+  end
+  return writer:too_deep "" or writer:block("", writer:inside(elements, types, address, type))
+end
+
 local function bits(types, address, type, member)
   local number = ffi.cast(types:pointer(type.id), address)[0][member.name]
   local of = types:get(member.type_id)
   return of.kind == "enum" and enumerator(of, number) or digits(number)
 end
 
-local function members(writer, types, address, type, parts)
-  parts = parts or {}
+local function members(writer, types, address, type, parts, size)
   for _, member in ipairs(type.members) do
     local of = types:get(member.type_id)
-    if member.name == "" and of.members then
+    local open = value.open_array(types, type, member, size)
+    if open then
+      parts[#parts + 1] = ("%s = %s"):format(member.name, array(writer, types, address + member.offset, open))
+    elseif member.name == "" and of.members then
       members(writer, types, address + member.offset, of, parts)
     elseif member.bit_size then
       parts[#parts + 1] = ("%s = %s"):format(member.name, bits(types, address, type, member))
@@ -103,16 +112,21 @@ local function members(writer, types, address, type, parts)
   return parts
 end
 
--- The value of a BTF type at an address.
-function described(writer, types, address, id)
+-- The value of a BTF type at an address; `size`: bytes that there are, where it may end in an array without a length.
+function described(writer, types, address, id, size)
   local type = types:get(id)
-  if type.kind == "array" and not value.is_char_array(types, type) then
-    return writer:too_deep "" or writer:block("", writer:inside(elements, types, address, type))
-  elseif type.members then
+  if type.kind == "array" then return array(writer, types, address, type) end
+  if type.members then
     local head = writer.level == 0 and type.name ~= "" and ("%s %s "):format(type.kind, type.name) or ""
-    return writer:too_deep(head) or writer:block(head, writer:inside(members, types, address, type))
+    return writer:too_deep(head) or writer:block(head, writer:inside(members, types, address, type, {}, size))
   end
   return scalar(types, address, type)
+end
+
+-- How large the record of an event is; nil for everything else, and where no map of events was looked at.
+local function size_of(cdata)
+  local record = package.loaded["luaprobe.record"]
+  return record and record.size(cdata)
 end
 
 -- ---- what Lua has --------------------------------------------------------------------------------------------------
@@ -165,7 +179,7 @@ local function from_cdata(writer, cdata)
   if cdata == nil then return "NULL" end -- tostring of a struct's pointer would come here again
   if is_ctype(cdata) then return tostring(cdata) end
   local type, address = M.describe(cdata)
-  if type then return described(writer, type.types, address, type.id) end
+  if type then return described(writer, type.types, address, type.id, size_of(cdata)) end
   if ffi.istype("uint64_t", cdata) or ffi.istype("int64_t", cdata) then return digits(cdata) end
   local parts = M.elements(cdata, ELEMENTS)
   if type_of(parts) == "string" then return quoted(parts) end
@@ -256,7 +270,7 @@ function to_table(any, copies)
   if type_of(any) == "table" then return copy_of(any, copies) end
   if type_of(any) ~= "cdata" or any == nil or is_ctype(any) then return any end
   local type, address = M.describe(any)
-  if type then return value.read(type.types, address, type.id) end
+  if type then return value.read(type.types, address, type.id, size_of(any)) end
   local list = M.elements(any)
   if type_of(list) == "table" then return copy_of(list, copies) end
   return list or value.integer(any)

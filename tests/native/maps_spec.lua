@@ -67,6 +67,26 @@ describe("maps", function()
     contains(refusal(map.update_if, map, "maybe", 1, 1), '"absent" or "present"')
   end)
 
+  it("show structs in a loop, which lp.copy keeps", function()
+    local map, kept = maps.structs, {}
+    for pid = 1, 3 do map:set({ pid = pid, comm = "cat" }, { count = pid * 10, pair = { pid, -pid } }) end
+    local view
+    for key, value in map:items() do
+      kept[#kept + 1] = { key = lp.copy(key), value = lp.copy(value), pair = lp.copy(value.pair) }
+      view = value
+    end
+    map:clear()
+    collectgarbage()
+    for _, each in ipairs(kept) do
+      local pid = each.key.pid
+      assert.are.same({ pid * 10, pid, -pid, pid, -pid }, { tonumber(each.value.count), each.value.pair[0],
+        each.value.pair[1], each.pair[0], each.pair[1] })
+      assert.are.equal(pid, lp.copy(each.key).pid) -- a copy is copied too
+    end
+    contains(refusal(lp.copy, view), "that a loop gives now")
+    contains(refusal(lp.copy, ffi.new "int[2]"), "lp.copy takes an event, or a struct or array of a map")
+  end)
+
   it("of structs take tables and structs, and give structs", function()
     local map = maps.structs
     map:set({ pid = 5, comm = "cat" }, { count = 3, state = "BUSY", pair = { -1, 2 }, name = "abc" })

@@ -9,6 +9,10 @@ end
 
 local lp = require "luaprobe"
 local accounts = require "luaprobe.accounts"
+local json = require "luaprobe.json"
+local pretty = require "luaprobe.pretty"
+
+local contains = helper.contains
 
 local function calls(count)
   for _ = 1, count do helper.getpgid(0) end
@@ -81,6 +85,7 @@ describe("an event stream", function()
       for event, size in object.maps.events:each { timeout = 0.1 } do
         kept[#kept + 1], tails[#tails + 1] = lp.copy(event), event.tail
         assert.are.equal(size - 16, #event.tail)
+        assert.are.equal(size - 16, #lp.totable(event).fill)
         assert.are.equal(size, kept[#kept].size)
       end
       calls(4)
@@ -92,6 +97,7 @@ describe("an event stream", function()
         assert.are.equal(number, tonumber(event.number))
         assert.are.equal(number % 97, event.length)
         assert.are.equal(tails[i], event.tail)
+        assert.are.equal(tails[i], string.char(unpack(lp.totable(event).fill)))
         assert.are.equal((string.char(number % 256)):rep(number % 97), event.tail:sub(1, event.length))
         if kind == "ring" then assert.are.equal(event.length, #event.tail) end
       end
@@ -127,6 +133,52 @@ describe("an event stream", function()
       assert.are.equal(late, lp.stats().sources[1].late)
     end)
   end
+
+  it("that ends in an array of structs is shown with those that the event has", function()
+    for count, shown in pairs {
+      [0] = "{}", [2] = "{ { number = 1, square = 1 }, { number = 2, square = 4 } }",
+      [3] = "{ { number = 1, square = 1 }, { number = 2, square = 4 }, { number = 3, square = 9 } }",
+    } do
+      open("tails", "ring", { count = count }):attach()
+      calls(1)
+      local seen = 0
+      for event in object.maps.events:each { timeout = 0.1 } do
+        for _, each in ipairs { event, lp.copy(event) } do
+          contains(pretty.text(each, { depth = 3 }):gsub("%s+", " "):gsub(", }", " }"),
+            ("count = %d, none = {}, pairs = %s"):format(count, shown))
+          assert.are.equal(count, #lp.totable(each).pairs)
+          assert.are.same({ number = 3, square = 9 }, lp.totable(each).pairs[3] or { number = 3, square = 9 })
+          local _, pairs_in_json = json.encode(each):gsub('"square"', "")
+          assert.are.equal(count, pairs_in_json)
+        end
+        seen = seen + 1
+      end
+      assert.are.equal(1, seen)
+      object:close()
+    end
+    open("tails"):load()
+    object.maps.counts:set(1, { count = 5 })
+    for _, value in object.maps.counts:items() do -- of the events' type, but no event
+      assert.are.same({ count = 5, none = {}, pairs = {} }, lp.totable(value))
+      assert.are.equal(5, lp.copy(value).count)
+    end
+  end)
+
+  it("is of structs, or is refused when the object is opened", function()
+    open("sample"):load()
+    local numbers = lp.compile [[
+#include "luaprobe.bpf.h"
+typedef __u16 numbers_t[4];
+LP_EVENTS(events, numbers_t);
+]]
+    contains(helper.refusal(lp.open, numbers), "map events: LP_EVENTS of numbers_t: events are structs",
+      "hint: write struct events_event { numbers_t value; }")
+    for _, wrong in ipairs { ffi.typeof "uint64_t", ffi.typeof "char[8]", ffi.typeof "struct { int a; } *", 5LL } do
+      misuse("events are structs", object.maps.events.each, object.maps.events, { type = wrong })
+    end
+    misuse("events are structs, and __u64 is none", object.maps.events.each, object.maps.events, { type = "__u64" })
+    misuse("not a number", object.maps.events.each, object.maps.events, { type = 5 })
+  end)
 
   it("chooses a ring buffer by itself, and follows --buffer", function()
     open("sample"):load()
