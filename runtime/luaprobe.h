@@ -302,7 +302,10 @@ struct lp_batch {
     const uint8_t *values;
     uint32_t count;
 };
-/* `take`: what comes is removed from the map, at once with reading it. */
+/*
+ * `take`: what comes is removed from the map, at once with reading it; right after it from maps for which the kernel has
+ * no such call (LPM tries, hashes of maps).
+ */
 struct lp_walk *lp_walk_open(int fd, const struct lp_map *map, bool take);
 /* How many entries came; 0 at the end. */
 int lp_walk_next(struct lp_walk *walk, struct lp_batch *out);

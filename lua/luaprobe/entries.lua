@@ -6,6 +6,7 @@ local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local access = require "luaprobe.access"
 local err = require "luaprobe.error"
+local value = require "luaprobe.value"
 local view = require "luaprobe.view"
 
 local ENOENT, E2BIG, EEXIST = -2, -7, -17
@@ -182,7 +183,10 @@ end
 --
 -- A program that adds to a value in place (lookup, then __sync_fetch_and_add) can hold the address of an entry at the
 -- moment when it is removed; that one addition goes nowhere. Where counts must be exact to the last one, let it write
--- to an LP_COUNTS map of luaprobe.bpf.h.
+-- to an LP_COUNTS map of maps.bpf.h.
+--
+-- LPM tries and hashes of maps have no such call in the kernel: there an entry is read and then deleted, and what a
+-- program writes to it between the two goes nowhere.
 function Entries:drain()
   local unfinished = rawget(self, "draining")
   if not unfinished or unfinished.handle == nil and unfinished.index >= unfinished.count then
@@ -234,8 +238,8 @@ end
 
 --- The entries with the largest values, the largest first.
 -- @tparam[opt] number n how many (10)
--- @tparam[opt] string|function by a field of the value, or a function of key and value that returns a number; per-CPU
---   values count by their sums
+-- @tparam[opt] string|function by a field of the value, or a function of key and value that returns a number, also a
+--   64-bit one; per-CPU values count by their sums
 -- @treturn {{key=,value=},…} copies
 function Entries:top(n, by)
   n = n or 10
@@ -247,6 +251,7 @@ function Entries:top(n, by)
   local walk = open_walk(self, false)
   for key, entry in next_entry, walk do
     local number = rank(key, entry)
+    if value.is_integer(number) then number = tonumber(number) end -- what a struct's 64-bit member is
     if type(number) ~= "number" then err.misuse("map %s: top needs a number to order by: name a field", self.name) end
     if #list < n or number > list[#list].rank then
       local place = #list + 1

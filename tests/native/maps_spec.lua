@@ -212,6 +212,10 @@ describe("maps", function()
     assert.are.equal(32, networks6:get "2001:db8:1::5")
     assert.is_nil(networks6:get "2002::1")
     assert.are.same({ ["2001:db8::/32"] = 32 }, all_of(networks6))
+    local drained = {}
+    for network, value in networks:drain() do drained[network] = value end
+    assert.are.same({ ["10.1.0.0/16"] = 16, ["0.0.0.0/0"] = 0 }, drained)
+    assert.are.same({}, all_of(networks))
     for _, wrong in ipairs { "10.0.0.0/33", "10.0.0", "10.0.0.0/", "10.0.0.0/8x", "", "::1", "10.0.0.0/-1", "x" } do
       contains(refusal(networks.get, networks, wrong), "not an IPv4 network", "10.0.0.0/8")
     end

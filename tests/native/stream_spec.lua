@@ -24,6 +24,13 @@ local function misuse(pattern, fn, ...)
   assert.is_truthy(tostring(reason):find(pattern), tostring(reason))
 end
 
+-- Compiled before any test: the directory of what was compiled stays open.
+local NUMBERS = lp.compile [[
+#include "luaprobe.bpf.h"
+typedef __u16 numbers_t[4];
+LP_EVENTS(events, numbers_t);
+]]
+
 describe("an event stream", function()
   local object
   after_each(function()
@@ -166,12 +173,7 @@ describe("an event stream", function()
 
   it("is of structs, or is refused when the object is opened", function()
     open("sample"):load()
-    local numbers = lp.compile [[
-#include "luaprobe.bpf.h"
-typedef __u16 numbers_t[4];
-LP_EVENTS(events, numbers_t);
-]]
-    contains(helper.refusal(lp.open, numbers), "map events: LP_EVENTS of numbers_t: events are structs",
+    contains(helper.refusal(lp.open, NUMBERS), "map events: LP_EVENTS of numbers_t: events are structs",
       "hint: write struct events_event { numbers_t value; }")
     for _, wrong in ipairs { ffi.typeof "uint64_t", ffi.typeof "char[8]", ffi.typeof "struct { int a; } *", 5LL } do
       misuse("events are structs", object.maps.events.each, object.maps.events, { type = wrong })
