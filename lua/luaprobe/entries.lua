@@ -6,6 +6,7 @@ local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local access = require "luaprobe.access"
 local err = require "luaprobe.error"
+local takes = require "luaprobe.takes"
 local value = require "luaprobe.value"
 local view = require "luaprobe.view"
 
@@ -14,12 +15,19 @@ local ANY, NOEXIST, EXIST = 0, 1, 2 -- BPF_*
 
 local Entries = {}
 
--- What is known of the map's memory, made when first needed.
 local function open(self)
+  if not require("luaprobe.map").is(self) then
+    err.misuse "a map's calls take a colon: MAP:get(KEY), not MAP.get(KEY)"
+  end
   self.object:check_open()
   local found = access.open(self)
   rawset(self, "access", found)
   return found
+end
+
+-- What is known of the map's memory, made when first needed.
+local function access_of(self)
+  return type(self) == "table" and self.access or open(self)
 end
 
 local function failed(self)
@@ -42,7 +50,7 @@ end
 
 --- The value of a key, as luaprobe.codec reads values; nil when there is none.
 function Entries:get(key)
-  local a = self.access or open(self)
+  local a = access_of(self)
   local code = C.lp_map_lookup(a.fd, key_of(self, a, key), a.value_memory)
   if code == 0 then return a.value.copy(a.value_memory) end
   return code ~= ENOENT and failed(self) or nil
@@ -50,13 +58,13 @@ end
 
 --- Whether there is an entry of that key.
 function Entries:has(key)
-  local a = self.access or open(self)
+  local a = access_of(self)
   local code = C.lp_map_lookup(a.fd, key_of(self, a, key), a.value_memory)
   return code == 0 or code ~= ENOENT and failed(self)
 end
 
 local function update(self, key, new, flags)
-  local a = self.access or open(self)
+  local a = access_of(self)
   return C.lp_map_update(a.fd, key_of(self, a, key), value_of(self, a, new), flags)
 end
 
@@ -94,7 +102,7 @@ end
 --- Removes an entry.
 -- @treturn boolean whether there was one
 function Entries:delete(key)
-  local a = self.access or open(self)
+  local a = access_of(self)
   local code = C.lp_map_delete(a.fd, key_of(self, a, key))
   return code == 0 or code ~= ENOENT and failed(self)
 end
@@ -105,7 +113,7 @@ local Walk = {}
 Walk.__index = Walk
 
 local function open_walk(self, take)
-  local a = self.access or open(self)
+  local a = access_of(self)
   local handle = C.lp_walk_open(a.fd, a.info, take)
   if handle == nil then failed(self) end
   local walk = setmetatable({
@@ -188,6 +196,7 @@ end
 -- LPM tries and hashes of maps have no such call in the kernel: there an entry is read and then deleted, and what a
 -- program writes to it between the two goes nowhere.
 function Entries:drain()
+  takes.map_method(self, "drain")
   local unfinished = rawget(self, "draining")
   if not unfinished or unfinished.handle == nil and unfinished.index >= unfinished.count then
     unfinished = open_walk(self, true)
@@ -197,7 +206,7 @@ function Entries:drain()
 end
 
 local function zero_all(self)
-  local a = self.access or open(self)
+  local a = access_of(self)
   ffi.fill(a.value_memory, a.value_bytes)
   local key = ffi.cast("uint32_t *", a.key_memory)
   for i = 0, a.info.max_entries - 1 do
@@ -208,8 +217,9 @@ end
 
 --- Removes all entries; sets those of an array to zeros.
 function Entries:clear()
+  takes.map_method(self, "clear")
   if self.kind_of.is_zeroed then return zero_all(self) end
-  local a = self.access or open(self)
+  local a = access_of(self)
   local walk = open_walk(self, false)
   local batch = walk.batch
   while C.lp_walk_next(walk.handle, batch) > 0 do
@@ -242,12 +252,13 @@ end
 --   64-bit one; per-CPU values count by their sums
 -- @treturn {{key=,value=},…} copies
 function Entries:top(n, by)
+  takes.map_method(self, "top")
   n = n or 10
   if type(n) ~= "number" or n ~= n or n < 1 or n % 1 ~= 0 then
     err.misuse("map %s: top takes how many, a whole number from 1 on", self.name)
   end
   local rank, list = measure(by), {}
-  local a = self.access or open(self)
+  local a = access_of(self)
   local walk = open_walk(self, false)
   for key, entry in next_entry, walk do
     local number = rank(key, entry)
@@ -266,7 +277,7 @@ function Entries:top(n, by)
   return list
 end
 
-local M = { methods = Entries, open = open, failed = failed, value_of = value_of }
+local M = { methods = Entries, access_of = access_of, failed = failed, value_of = value_of }
 
 --- Whether a kind's entries can be removed; an array's are always there.
 function M.methods_of(kind)

@@ -9,6 +9,7 @@ local err = require "luaprobe.error"
 local events = require "luaprobe.events"
 local globals = require "luaprobe.globals"
 local map_kinds = require "luaprobe.map_kinds"
+local takes = require "luaprobe.takes"
 
 local M = {}
 
@@ -121,9 +122,48 @@ local function wanted_bytes(map, opts)
   return bytes
 end
 
+local function check_buffer(map, _, kind)
+  if not KINDS[kind] then err.misuse("map %s: buffer is \"ring\" or \"perf\", not %s", map.name, tostring(kind)) end
+  if not M.is_declared(map) then
+    err.misuse("map %s is a %s: only LP_EVENTS leaves the kind of buffer open", map.name, map.kind)
+  end
+end
+
+local function check_overwrite(map, _, value)
+  takes.switch(("map %s: overwrite"):format(map.name), value)
+end
+
+-- What says of what kind, and how large, the buffers will be; nil gives each its default.
+local SETTINGS = { pages = check_size, bytes = check_size, buffer = check_buffer, overwrite = check_overwrite }
+
+-- Since when a setting has no effect any more, or nil: load makes a ring buffer, and the choice of the kind final; perf
+-- buffers are there once something is attached, or read.
+local function settled_since(map, name)
+  if map.open_stream then return "its buffers are open" end
+  if map.object.loaded and (map.type == RING_BUFFER or name == "buffer") then return "it is in the kernel already" end
+end
+
+--- Whether a property of a map is a setting of its event buffers.
+function M.is_setting(name)
+  return SETTINGS[name] ~= nil
+end
+
+--- Changes a setting of the buffers: `pages`, `bytes`, `buffer`, `overwrite`.
+-- @raise a misuse when the map has no events, the value means nothing, or it comes too late to have an effect
+function M.set(map, name, value)
+  if not M.has_events(map) then err.misuse("map %s is a %s: it has no events, and no %s", map.name, map.kind, name) end
+  map.object:check_open()
+  if value ~= nil then SETTINGS[name](map, name, value) end
+  local reason = settled_since(map, name)
+  if reason then
+    err.misuse("map %s: %s, so %s has no effect any more: set obj.maps.%s.%s before load", map.name, reason, name,
+      map.name, name)
+  end
+  map.given[name] = value
+end
+
 local function kind_of(map)
   local kind = map.buffer or map.overwrite and "perf" or default_kind or (C.lp_source_has_ring() and "ring" or "perf")
-  if not KINDS[kind] then err.misuse("map %s: buffer is \"ring\" or \"perf\", not %s", map.name, tostring(kind)) end
   if kind == "ring" and map.overwrite then
     err.misuse("map %s: only perf buffers can overwrite, set buffer = \"perf\"", map.name)
   end
@@ -200,19 +240,27 @@ end
 
 -- ---- reading ---------------------------------------------------------------------------------------------------
 
-local function check_number(what, value, least)
-  if value ~= nil and (type(value) ~= "number" or value ~= value or value < least) then
-    err.misuse("%s is a number of seconds, not %s", what, tostring(value))
-  end
+local function options_of(more)
+  local known = { type = true, max_delay = takes.delay, order = true, time = true, pages = true, bytes = true }
+  for name, check in pairs(more) do known[name] = check end
+  return known
 end
 
-local function check_options(map, opts)
+-- What the calls that read events can be told.
+local OPTIONS = {
+  ["map:each"] = options_of { timeout = takes.delay },
+  ["map:poll"] = options_of {},
+  ["lp.on"] = options_of { on_error = true }, -- which the loop checks
+  ["map:snapshot"] = { type = true, time = true, pages = true, bytes = true },
+}
+
+local function check_options(map, opts, call)
+  opts = takes.options(call, opts, OPTIONS[call])
   map.object:check_open()
-  check_number("max_delay", opts.max_delay, 0)
-  check_number("timeout", opts.timeout, 0)
   if opts.order ~= nil and opts.order ~= "time" then
     err.misuse('map %s: order can be "time", not %s', map.name, tostring(opts.order))
   end
+  return opts
 end
 
 -- The layout, with the place of the time when events come in its order.
@@ -229,9 +277,9 @@ local function layout_for(map, opts)
 end
 
 --- The stream and the layout of its events, for a loop with the given options.
-function M.prepare(map, opts)
-  opts = opts or {}
-  check_options(map, opts)
+-- @tparam string call which of the calls that read events it is, as users write it: "map:each"
+function M.prepare(map, opts, call)
+  opts = check_options(map, opts, call)
   local layout = layout_for(map, opts)
   local stream = M.stream(map, opts)
   if map.overwrite then err.misuse("map %s overwrites: it has a snapshot(), no loop", map.name) end
@@ -241,8 +289,7 @@ end
 
 --- The last events, of a map that overwrites: see luaprobe.map's snapshot.
 function M.snapshot(map, opts)
-  opts = opts or {}
-  check_options(map, opts)
+  opts = check_options(map, opts, "map:snapshot")
   local layout = layout_of(map, opts.type)
   if not map.overwrite then err.misuse("map %s: set obj.maps.%s.overwrite = true before load", map.name, map.name) end
   local stream = M.stream(map, opts)

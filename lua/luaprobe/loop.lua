@@ -12,6 +12,8 @@ local event_map = require "luaprobe.event_map"
 local events = require "luaprobe.events"
 local handler = require "luaprobe.handler"
 local limits = require "luaprobe.limits"
+local maps = require "luaprobe.map"
+local takes = require "luaprobe.takes"
 
 local M = {}
 
@@ -57,13 +59,13 @@ end
 -- @treturn table `stop()` ends it
 function M.on(map, fn, opts)
   check_function("lp.on", fn)
-  if type(map) ~= "table" or not map.object then err.misuse "lp.on takes a map of an object" end
-  opts = opts or {}
-  check_on_error(opts.on_error)
+  if not maps.is(map) then err.misuse "lp.on takes a map of an object" end
   for _, other in ipairs(subscriptions) do
     if other.map == map then err.misuse("map %s has a handler already: stop() that one first", map.name) end
   end
-  local stream, layout = event_map.prepare(map, opts)
+  local stream, layout
+  stream, layout, opts = event_map.prepare(map, opts, "lp.on")
+  check_on_error(opts.on_error)
   stream:prepare(layout, { max_delay = opts.max_delay, order = opts.order })
   local subscription = { map = map, stream = stream, fn = fn, on_error = opts.on_error, deliver = compile(stream) }
   function subscription.stop() remove(subscriptions, subscription) end
@@ -71,14 +73,17 @@ function M.on(map, fn, opts)
   return subscription
 end
 
+local TIMER_OPTIONS = { on_error = true }
+
 local function add_timer(what, seconds, fn, opts, period)
   if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 or period and seconds == 0 then
     err.misuse("%s takes a number of seconds, not %s", what, tostring(seconds))
   end
   check_function(what, fn)
-  check_on_error(opts and opts.on_error)
+  opts = takes.options(what, opts, TIMER_OPTIONS)
+  check_on_error(opts.on_error)
   local timer = { due = limits.now() + seconds * 1e9, period = period and seconds * 1e9, fn = fn,
-    on_error = opts and opts.on_error }
+    on_error = opts.on_error }
   function timer.stop() remove(timers, timer) end
   timers[#timers + 1] = timer
   return timer
@@ -185,13 +190,15 @@ local function loop(on_error)
   end
 end
 
+local RUN_OPTIONS = { on_error = true, timeout = takes.delay }
+
 --- Delivers events and calls timers until lp.stop(), Ctrl-C, SIGTERM, the end of -d SECONDS, or until there is nothing
 -- left to wait for.
 -- @tparam[opt] table opts `on_error`: what lp.on and timers do that do not say themselves; `timeout`: seconds after
 --   which it ends
 -- @raise what a handler raised, with the handler's line
 function M.run(opts)
-  opts = opts or {}
+  opts = takes.options("lp.run", opts, RUN_OPTIONS)
   check_on_error(opts.on_error)
   state.stopped = false
   local limit = opts.timeout and M.after(opts.timeout, M.stop)
@@ -254,12 +261,13 @@ function M.poll(map, timeout, fn, opts)
   if type(timeout) ~= "number" or timeout ~= timeout or timeout < 0 then
     err.misuse("map:poll takes a number of seconds, not %s", tostring(timeout))
   end
-  local stream, layout = event_map.prepare(map, opts)
+  local stream, layout
+  stream, layout, opts = event_map.prepare(map, opts, "map:poll")
   if stream.was_last then
     stream.was_last = nil
     return limits.finish()
   end
-  stream:prepare(layout, { max_delay = opts and opts.max_delay, order = opts and opts.order })
+  stream:prepare(layout, { max_delay = opts.max_delay, order = opts.order })
   state.stopped = false
   limits.begin()
   local until_time, delivered, room = limits.now() + timeout * 1e9, 0, tonumber(C.lp_source_capacity(stream.source))

@@ -3,6 +3,7 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local takes = require "luaprobe.takes"
 
 local M = {}
 
@@ -84,6 +85,7 @@ end
 -- @param map the map of maps, loaded
 -- @raise error of stage "map"
 function M.create(map)
+  takes.map_method(map, "create")
   local template = map.inner
   if not template then err.misuse("map %s has no template of what it holds", map.name) end
   local info = template:info()

@@ -11,6 +11,7 @@ local maps = require "luaprobe.map"
 local options = require "luaprobe.options"
 local probes = require "luaprobe.probe"
 local programs = require "luaprobe.program"
+local takes = require "luaprobe.takes"
 local types = require "luaprobe.types"
 local values = require "luaprobe.value"
 
@@ -35,6 +36,7 @@ end
 --- Creates the maps and loads the programs into the kernel.
 -- @raise error of stage "load"
 function Object:load()
+  takes.method(Object, self, "load")
   self:check_open()
   if self.loaded then err.misuse("object %s is loaded already", self.name) end
   if self.was_refused then
@@ -114,6 +116,7 @@ end
 -- @treturn {probe,…} each with `target`, `mechanism`, `rung` (1 for the first choice) and what luaprobe.probe has
 -- @raise error of stage "load", "attach" or "events"; then nothing is attached
 function Object:attach(opts)
+  takes.method(Object, self, "attach")
   opts = copy(opts)
   self:check_open()
   local first = opts.first
@@ -138,12 +141,14 @@ end
 
 --- Detaches all probes of the object at once, which costs about as much as detaching one.
 function Object:detach()
+  takes.method(Object, self, "detach")
   probes.close(self.probes)
   self.probes = {}
 end
 
 --- Detaches everything and gives the kernel back its maps and programs; calling it again does nothing.
 function Object:close()
+  takes.method(Object, self, "close")
   if not self.handle then return end
   self:detach()
   for _, map in ipairs(self.maps) do
@@ -161,6 +166,7 @@ end
 
 --- Its programs, maps, constants and variables, as text.
 function Object:describe()
+  takes.method(Object, self, "describe")
   return require("luaprobe.describe").object(self)
 end
 

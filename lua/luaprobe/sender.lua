@@ -3,6 +3,7 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local takes = require "luaprobe.takes"
 local types = require "luaprobe.types"
 local value = require "luaprobe.value"
 
@@ -36,6 +37,7 @@ end
 -- @treturn boolean false when the buffer has no room
 -- @raise error of stage "map"
 function Sender:send(sample, name)
+  takes.map_method(self, "send")
   local data, size = bytes_of(self, sample, name)
   local code = C.lp_sender_send(self.sender or open(self), data, size)
   if code ~= 0 and code ~= ENOSPC then err.raise(err.last()) end

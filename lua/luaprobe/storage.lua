@@ -43,7 +43,7 @@ local Storage = {}
 --- The value that the owner has, nil when it has none.
 -- @tparam number|string owner a pid, or a path
 function Storage:get(owner)
-  local a = self.access or entries.open(self)
+  local a = entries.access_of(self)
   local found = with_owner(self, owner, function() return C.lp_map_lookup(a.fd, key, a.value_memory) end)
   return found and a.value.copy(a.value_memory) or nil
 end
@@ -55,7 +55,7 @@ end
 
 --- Gives the owner a value.
 function Storage:set(owner, new)
-  local a = self.access or entries.open(self)
+  local a = entries.access_of(self)
   local memory = entries.value_of(self, a, new)
   with_owner(self, owner, function() return C.lp_map_update(a.fd, key, memory, 0) end)
 end
@@ -63,7 +63,7 @@ end
 --- Takes the owner's value away.
 -- @treturn boolean whether there was one
 function Storage:delete(owner)
-  local a = self.access or entries.open(self)
+  local a = entries.access_of(self)
   return with_owner(self, owner, function() return C.lp_map_delete(a.fd, key) end)
 end
 

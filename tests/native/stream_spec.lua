@@ -191,8 +191,7 @@ describe("an event stream", function()
     local _, wrong, status = helper.luaprobe_run("opensnoop --buffer pipe")
     assert.are.equal(2, status)
     assert.is_truthy(wrong:find "'%-%-buffer' must be one of 'ring', 'perf'")
-    open("sample").maps.events.buffer = "pipe"
-    misuse('buffer is "ring" or "perf"', object.load, object)
+    misuse('buffer is "ring" or "perf"', function() open("sample").maps.events.buffer = "pipe" end)
   end)
 
   it("of other people's programs is read as well, typed or by name", function()
