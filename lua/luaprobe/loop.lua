@@ -196,7 +196,7 @@ local RUN_OPTIONS = { on_error = true, timeout = takes.delay }
 -- left to wait for.
 -- @tparam[opt] table opts `on_error`: what lp.on and timers do that do not say themselves; `timeout`: seconds after
 --   which it ends
--- @raise what a handler raised, with the handler's line
+-- @raise what a handler raised; a text names the line of the handler
 function M.run(opts)
   opts = takes.options("lp.run", opts, RUN_OPTIONS)
   check_on_error(opts.on_error)
@@ -231,7 +231,7 @@ function M.is_due()
 end
 
 --- Delivers what is there, without waiting.
--- @raise what a handler raised, with the handler's line
+-- @raise what a handler raised; a text names the line of the handler
 function M.step()
   state.stopped = false
   round()

@@ -2,8 +2,8 @@
 --
 -- Properties: `name`; `kind` ("hash", "percpu_array", "ringbuf", …); `type`, its number; `max_entries`, `key_size`,
 -- `value_size`, `flags`; `key_type` and `value_type`, for an object that does not tell them ("uint64_t", "struct NAME",
--- an FFI type), from the next call on; `pin`, where it is pinned; `inner`, the template of a map of maps; `full_errors`, updates that failed
--- because it was full, where the program counts them. Before load `max_entries`, `value_size` and `inner` can be set,
+-- an FFI type), from the next call on; `pin`, where it is pinned; `inner`, the template of a map of maps; `full_errors`,
+-- updates that failed because it was full, where the program counts them. Before load `max_entries`, `value_size` and `inner` can be set,
 -- and `pin` at any time: a path from the root pins it there, false takes the pin away. Its calls depend on its kind:
 -- luaprobe.entries, luaprobe.queue, luaprobe.storage, luaprobe.sender; `each` for events, whose buffers have settings:
 -- `bytes` or `pages` of each CPU's, `buffer` ("ring" or "perf"), `overwrite`, as long as they can still have an effect.
