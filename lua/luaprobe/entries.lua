@@ -10,7 +10,7 @@ local takes = require "luaprobe.takes"
 local value = require "luaprobe.value"
 local view = require "luaprobe.view"
 
-local ENOENT, E2BIG, EEXIST = -2, -7, -17
+local ENOENT, E2BIG, EEXIST, EINVAL = -2, -7, -17, -22
 local ANY, NOEXIST, EXIST = 0, 1, 2 -- BPF_*
 
 local Entries = {}
@@ -74,8 +74,9 @@ local function out_of_range(self, key)
     self.name, tostring(key), self.max_entries - 1) }
 end
 
-local function not_updated(self, key, code)
+local function not_updated(self, key, new, code)
   if self.kind_of.is_array and code == E2BIG then out_of_range(self, key) end
+  if self.kind_of.holds_maps and code == EINVAL then require("luaprobe.nested").refuse(self, new) end
   failed(self)
 end
 
@@ -83,7 +84,7 @@ end
 -- of it, get it, set the members and give it back.
 function Entries:set(key, new)
   local code = update(self, key, new, ANY)
-  if code ~= 0 then not_updated(self, key, code) end
+  if code ~= 0 then not_updated(self, key, new, code) end
 end
 
 local CONDITIONS = { absent = NOEXIST, present = EXIST }
@@ -96,7 +97,7 @@ function Entries:update_if(condition, key, new)
   local code = update(self, key, new, flags)
   if code == 0 then return true end
   if code == ENOENT or code == EEXIST then return false end
-  not_updated(self, key, code)
+  not_updated(self, key, new, code)
 end
 
 --- Removes an entry.

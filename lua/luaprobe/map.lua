@@ -2,11 +2,12 @@
 --
 -- Properties: `name`; `kind` ("hash", "percpu_array", "ringbuf", …); `type`, its number; `max_entries`, `key_size`,
 -- `value_size`, `flags`; `key_type` and `value_type`, for an object that does not tell them ("uint64_t", "struct NAME",
--- an FFI type), from the next call on; `pin`, where it is pinned; `inner`, the template of a map of maps; `full_errors`,
--- updates that failed because it was full, where the program counts them. Before load `max_entries`, `value_size` and `inner` can be set,
--- and `pin` at any time: a path from the root pins it there, false takes the pin away. Its calls depend on its kind:
--- luaprobe.entries, luaprobe.queue, luaprobe.storage, luaprobe.sender; `each` for events, whose buffers have settings:
--- `bytes` or `pages` of each CPU's, `buffer` ("ring" or "perf"), `overwrite`, as long as they can still have an effect.
+-- an FFI type), which count from the next call on; `pin`, where it is pinned; `inner`, the template of a map of maps;
+-- `full_errors`, updates that failed because it was full, where the program counts them. Before load `max_entries`,
+-- `value_size` and `inner` can be set, and `pin` at any time: a path from the root pins it there, false takes the pin
+-- away. Its calls depend on its kind: luaprobe.entries, luaprobe.queue, luaprobe.storage, luaprobe.sender; `each` for
+-- events, whose buffers have settings: `bytes` or `pages` of each CPU's, `buffer` ("ring" or "perf"), `overwrite`, as
+-- long as they can still have an effect.
 -- @module luaprobe.map
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
@@ -291,6 +292,7 @@ end
 function M.adopt(fd, of_object, key_type, value_type)
   local handle = ffi.gc(ffi.new("int[1]", fd), close_descriptor)
   local info, name = require("luaprobe.access").describe(fd)
+  if name == "" then name = "without a name" end -- as messages have it: the kernel knows one made by create so
   local own = ffi.new("struct lp_map", info)
   if of_object then own.key_type, own.value_type = key_type, value_type end
   local types = of_object

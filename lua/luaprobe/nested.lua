@@ -38,6 +38,40 @@ function M.codec()
   return { view = read, copy = read, encode = encode, size = 4, name = "map" }
 end
 
+-- What the kernel compares of an inner map, and how it is told.
+local COMPARED = {
+  { "key_size", "keys of %d bytes" }, { "value_size", "values of %d bytes" }, { "flags", "flags 0x%x" },
+  { "max_entries", "%d entries", "array" }, -- a hash may be as large as it likes
+}
+
+-- A map in the words in which it differs from another.
+local function differences(kind, info, other)
+  local parts = {}
+  for _, each in ipairs(COMPARED) do
+    local member, words, only_of = unpack(each)
+    local counts = only_of == nil or only_of == kind
+    if counts and info[member] ~= other[member] then parts[#parts + 1] = words:format(info[member]) end
+  end
+  return #parts > 0 and " with " .. table.concat(parts, ", ") or ""
+end
+
+--- Tells why the kernel refused an inner map: it takes those that are like its template.
+-- @param map the map of maps
+-- @param inner the map that it did not take
+-- @raise error of stage "map"
+function M.refuse(map, inner)
+  local template = map.inner
+  local reason = "it takes maps that are like its template"
+  if template then
+    local has, wants = ffi.new("struct lp_map", inner:info()), ffi.new("struct lp_map", template:info())
+    local kind = template.kind
+    reason = ("it takes a %s%s, and map %s is a %s%s"):format(kind, differences(kind, wants, has),
+      inner.name, inner.kind, differences(kind, has, wants))
+  end
+  err.raise { code = "EINVAL", stage = "map", message = ("map %s: %s"):format(map.name, reason),
+    hint = template and ("obj.maps.%s:create() makes one that fits"):format(map.name) or nil }
+end
+
 --- Changes a template before load. libbpf cannot: it has a map made like it take its place when the object is loaded.
 -- @param template a luaprobe.map
 -- @tparam cdata to struct lp_map_change
