@@ -197,7 +197,7 @@ end
 M.list = {}
 
 --- A value as JSON text, without a line end.
--- @param value see the table above
+-- @param value see the table of luaprobe.json
 -- @raise a misuse for functions, and for tables that hold themselves
 function M.encode(value)
   return encode(value, DEPTH)

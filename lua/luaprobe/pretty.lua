@@ -64,11 +64,12 @@ local function large(bytes)
   return "0x" .. bytes:reverse():gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
 end
 
-local function scalar(types, address, type)
-  local read = value.read(types, address, type.id)
+-- What luaprobe.value read of a type that has no parts.
+local function scalar(type, read)
+  if type_of(read) == "string" then return type.kind == "int" and large(read) or quoted(read) end
+  if type_of(read) == "boolean" then return tostring(read) end
   if type.kind == "enum" then return enumerator(type, read) end
   if type.kind == "ptr" then return hexadecimal(read) end
-  if type_of(read) == "string" then return type.kind == "int" and large(read) or quoted(read) end
   return digits(read)
 end
 
@@ -120,7 +121,7 @@ function described(writer, types, address, id, size)
     local head = writer.level == 0 and type.name ~= "" and ("%s %s "):format(type.kind, type.name) or ""
     return writer:too_deep(head) or writer:block(head, writer:inside(members, types, address, type, {}, size))
   end
-  return scalar(types, address, type)
+  return scalar(type, value.read(types, address, id))
 end
 
 -- How large the record of an event is; nil for everything else, and where no map of events was looked at.
@@ -144,15 +145,25 @@ local function key_text(key)
     or tostring(key))
 end
 
-local function entries(writer, list)
+-- The type of what a table that stands for a struct or an array has under a key; nil where none is known.
+local function type_under(type, key)
+  if not type then return nil end
+  if type.kind == "array" then return type.types:get(type.of) end
+  local member = type.members and type.types:fields(type)[key]
+  return member and type.types:get(member.type_id)
+end
+
+local function entries(writer, list, type)
   local parts, keys = {}, {}
-  for i = 1, math.min(#list, ELEMENTS) do parts[i] = write(writer, list[i]) end
+  for i = 1, math.min(#list, ELEMENTS) do parts[i] = write(writer, list[i], type_under(type, i)) end
   if #list > ELEMENTS then parts[#parts + 1] = ("… %d more"):format(#list - ELEMENTS) end
   for key in pairs(list) do
     if type_of(key) ~= "number" or key < 1 or key > #list or key % 1 ~= 0 then keys[#keys + 1] = key end
   end
   table.sort(keys, by_kind_and_size)
-  for i = 1, math.min(#keys, ELEMENTS) do parts[#parts + 1] = key_text(keys[i]) .. write(writer, list[keys[i]]) end
+  for i = 1, math.min(#keys, ELEMENTS) do
+    parts[#parts + 1] = key_text(keys[i]) .. write(writer, list[keys[i]], type_under(type, keys[i]))
+  end
   if #keys > ELEMENTS then parts[#parts + 1] = ("… %d more"):format(#keys - ELEMENTS) end
   return parts
 end
@@ -164,13 +175,13 @@ function Writer:inside(make, ...)
   return result
 end
 
-local function from_table(writer, list)
+local function from_table(writer, list, type)
   local meta = getmetatable(list)
   if meta and meta.__tostring then return tostring(list) end
   if writer.seen[list] then return "{ itself }" end
   if writer:too_deep "" then return writer:too_deep "" end
   writer.seen[list] = true
-  local parts = writer:inside(entries, list)
+  local parts = writer:inside(entries, list, type or value.type_of(list))
   writer.seen[list] = nil
   return writer:block("", parts)
 end
@@ -188,10 +199,14 @@ local function from_cdata(writer, cdata)
   return writer:block("", parts)
 end
 
-function write(writer, any)
+local IS_READ = { number = true, string = true, boolean = true, cdata = true } -- what memory without parts is read as
+
+-- Any value; `type`: that of the memory that it was read from, where it is known.
+function write(writer, any, type)
   local kind = type_of(any)
+  if kind == "table" then return from_table(writer, any, type) end
+  if type and IS_READ[kind] then return scalar(type, any) end
   if kind == "string" then return quoted(any) end
-  if kind == "table" then return from_table(writer, any) end
   if kind == "cdata" then return from_cdata(writer, any) end
   if kind == "number" then return digits(any) end
   return tostring(any)

@@ -240,7 +240,7 @@ end
 -- @param types the luaprobe.types of the object
 -- @param address where, as a pointer
 -- @tparam number id the BTF type
--- @param value see the table above
+-- @param value see the table of luaprobe.value
 -- @tparam string name what the value is called in messages
 -- @return true, or nil and the reason, naming the field: then nothing was written
 function M.write(types, address, id, value, name)
@@ -250,6 +250,22 @@ function M.write(types, address, id, value, name)
   local ok, reason = attempt(types, ffi.cast(uint8_pointer, trial), id, value, name)
   if ok then return attempt(types, ffi.cast(uint8_pointer, address), id, value, name) end
   return nil, reason
+end
+
+local read_from = setmetatable({}, { __mode = "k" }) -- the types of tables that stand for memory
+
+--- Remembers what memory a table was read from, for luaprobe.pretty: a number does not tell that it is an enumerator.
+-- @param any what read gave; only tables are remembered
+-- @tparam table type the description of its type
+-- @return the same value
+function M.remember(any, type)
+  if type_of(any) == "table" then read_from[any] = type end
+  return any
+end
+
+--- The type of the memory that a table was read from; nil where it was none, or nobody remembered it.
+function M.type_of(list)
+  return read_from[list]
 end
 
 --- The array without a length at the end of a record whose size is known, as a type that has the record's elements.

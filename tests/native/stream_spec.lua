@@ -224,6 +224,18 @@ describe("an event stream", function()
     misuse("no 64%-bit member 'length'", maps.typed.each, maps.typed, { order = "time", time = "length" })
   end)
 
+  it("of a perf event array with fewer entries than CPUs gives what the first ones sent", function()
+    open("foreign").maps.perf.max_entries = 1
+    object:attach()
+    local map, opts = object.maps.perf, { type = "struct event" }
+    assert.are.equal(0, map:poll(0, function() end, opts)) -- opens the buffer
+    helper.on_cpu(0, function() calls(5) end)
+    assert.are.equal(5, map:poll(1, function(_, _, cpu) assert.are.equal(0, cpu) end, opts))
+    if accounts.cpus() == 1 then return end
+    helper.on_cpu(1, function() calls(5) end)
+    assert.are.equal(0, map:poll(0.2, function() end, opts))
+  end)
+
   it("wakes a sleeping loop when the buffer of another's program gets something", function()
     open("foreign"):attach()
     local limits = require "luaprobe.limits"
