@@ -97,6 +97,10 @@ function M.has_events(map)
   return map.type == PERF_EVENT_ARRAY or map.type == RING_BUFFER
 end
 
+local function check_has_events(map)
+  if not M.has_events(map) then err.misuse("map %s of %s has no events", map.name, map.object.name) end
+end
+
 --- Whether attach opens the buffers by itself, so that no event between it and the loop is lost.
 function M.is_declared(map)
   return M.has_events(map) and declared_event_type(map) ~= nil
@@ -224,7 +228,7 @@ end
 -- @tparam[opt] table opts `pages` or `bytes`
 function M.stream(map, opts)
   opts = opts or {}
-  if not M.has_events(map) then err.misuse("map %s of %s has no events", map.name, map.object.name) end
+  check_has_events(map)
   local bytes = wanted_bytes(map, opts) or wanted_bytes(map, map)
   if not map.open_stream then
     local source, kind = open_source(map, bytes)
@@ -290,6 +294,7 @@ end
 --- The last events, of a map that overwrites: see luaprobe.map's snapshot.
 function M.snapshot(map, opts)
   opts = check_options(map, opts, "map:snapshot")
+  check_has_events(map)
   local layout = layout_of(map, opts.type)
   if not map.overwrite then err.misuse("map %s: set obj.maps.%s.overwrite = true before load", map.name, map.name) end
   local stream = M.stream(map, opts)

@@ -6,8 +6,8 @@
 --
 -- A struct or an array comes as a table, a copy of the memory at that moment, which Lua's own pairs and # work with.
 -- Lua does not tell us when a member of such a table is assigned: `obj.data.totals.count = 0` changes the copy and
--- nothing else. Assigning to the variable writes what the table names, as deep as it goes, and leaves the rest as it is:
--- `obj.data.totals = { count = 0 }`, `obj.data.matrix = { [2] = { [3] = 9 } }`.
+-- nothing else. Assigning to the variable writes what the table names, as deep as it goes, and leaves the rest as it
+-- is: `obj.data.totals = { count = 0 }`, `obj.data.matrix = { [2] = { [3] = 9 } }`.
 -- @module luaprobe.globals
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"

@@ -81,7 +81,7 @@ end
 -- @tparam[opt] table opts see each
 function Map:stream(opts)
   takes.map_method(self, "stream")
-  return event_map.stream(self, opts)
+  return event_map.stream(self, takes.options("map:stream", opts, { pages = true, bytes = true }))
 end
 
 --- Iterates over the events: `for event, size, cpu, late in map:each() do … end`.

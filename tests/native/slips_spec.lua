@@ -95,6 +95,7 @@ describe("a slip", function()
     object:close()
     open("maps")
     slip("it has no events, and no bytes", assign(object.maps.numbers, "bytes", 4096))
+    slip("has no events", object.maps.numbers.snapshot, object.maps.numbers)
     object:close()
     open("foreign")
     slip("only LP_EVENTS leaves the kind of buffer open", assign(object.maps.perf, "buffer", "ring"))
@@ -111,7 +112,9 @@ describe("a slip", function()
     assert.are.equal(("x"):rep(size), map:get(1))
     map.value_type = ("uint8_t[%d]"):format(size)
     assert.are.equal(120, map:get(1)[size - 1])
-    map.value_type = nil
+    map.value_type, map.key_type = nil, nil
+    local ok, told = pcall(map.get, map, "one")
+    assert.is_true(not ok and tostring(told):find "map untyped: key: is a string, not a number" ~= nil, tostring(told))
     assert.are.equal(("x"):rep(size), map:get(1))
     map.value_type = ffi.typeof "struct { uint8_t one; }"
     slip("its value has " .. size .. " bytes", map.get, map, 1)
