@@ -258,6 +258,9 @@ function Entries:top(n, by)
   if type(n) ~= "number" or n ~= n or n < 1 or n % 1 ~= 0 then
     err.misuse("map %s: top takes how many, a whole number from 1 on", self.name)
   end
+  if by ~= nil and type(by) ~= "string" and type(by) ~= "function" then
+    err.misuse("map %s: top needs a number to order by: a field's name, or a function, not a %s", self.name, type(by))
+  end
   local rank, list = measure(by), {}
   local a = access_of(self)
   local walk = open_walk(self, false)

@@ -43,7 +43,7 @@ function M.check_declarations(object)
   local section = types:find "datasec .luaprobe"
   for _, member in ipairs(section and section.members or {}) do
     local name, pointer = member.name:match "^lp_event_of_(.*)", types:get(member.type_id)
-    if name and not types:get(pointer.of).members then
+    if name and pointer.kind == "ptr" and not types:get(pointer.of).members then
       local declared = types:declaration(pointer.of)
       err.raise { code = "EINVAL", stage = "open",
         message = ("%s: map %s: LP_EVENTS of %s: events are structs or unions"):format(object.name, name, declared),

@@ -120,6 +120,17 @@ describe("a slip", function()
     slip("its value has " .. size .. " bytes", map.get, map, 1)
   end)
 
+  it("in a type's name, or what entries are ordered by, is told", function()
+    open("maps"):load()
+    for _, wrong in ipairs { 5, {}, nothing } do
+      slip("a type is given by its name", object.types.find, object.types, wrong)
+    end
+    slip("colon", object.types.find, "struct value")
+    for _, wrong in ipairs { 5, {} } do
+      slip("top needs a number", object.maps.numbers.top, object.maps.numbers, 1, wrong)
+    end
+  end)
+
   it("in a program's autoload is told", function()
     open "maps"
     for _, wrong in ipairs { 5, "no" } do
