@@ -76,8 +76,8 @@ int lp_file_mode(const char *path);
 int lp_directory_open_private(const char *path);
 void lp_directory_close(int directory);
 /*
- * Makes an empty one below TMPDIR or /tmp, writes its path, and returns its descriptor. Those of processes that are gone
- * without having removed theirs (SIGKILL) are removed.
+ * Makes an empty one below TMPDIR or /tmp, writes its path, and returns its descriptor. Those of processes that are
+ * gone without having removed theirs (SIGKILL) are removed.
  */
 int lp_directory_make_temporary(char *path, size_t size);
 /* Removes it with the files in it and in the directories in it, and closes the descriptor. */
@@ -303,8 +303,8 @@ struct lp_batch {
     uint32_t count;
 };
 /*
- * `take`: what comes is removed from the map, at once with reading it; right after it from maps for which the kernel has
- * no such call (LPM tries, hashes of maps).
+ * `take`: what comes is removed from the map, at once with reading it; right after it from maps for which the kernel
+ * has no such call (LPM tries, hashes of maps).
  */
 struct lp_walk *lp_walk_open(int fd, const struct lp_map *map, bool take);
 /* How many entries came; 0 at the end. */

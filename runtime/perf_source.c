@@ -30,7 +30,7 @@ struct perf_source {
     int map_fd;
     size_t page_size;
     uint64_t *lost_before; /* by CPU: what buffers that are closed had lost */
-    uint32_t cpus; /* that can have one */
+    uint32_t cpus;         /* that can have one */
     struct lp_flight *flight;
 };
 
@@ -226,8 +226,8 @@ static void explain(int error, size_t bytes)
 }
 
 /*
- * How many CPUs can have a buffer: all, or the first ones when the program's array has fewer entries. What is sent on the
- * others the kernel refuses.
+ * How many CPUs can have a buffer: all, or the first ones when the program's array has fewer entries. What is sent on
+ * the others the kernel refuses.
  */
 static uint32_t cpus_of(int map_fd)
 {

@@ -28,7 +28,7 @@ struct lp_walk {
     bool over;
     bool one_by_one;
     bool in_two_steps; /* the kernel cannot read and delete an entry at once */
-    uint64_t left; /* walking key by key: entries that still may come, since writers could add them for ever */
+    uint64_t left;     /* walking key by key: entries that still may come, since writers could add them for ever */
     uint32_t key_size;
     uint32_t value_bytes; /* of all CPUs */
     uint32_t capacity;    /* entries that the buffers hold */
