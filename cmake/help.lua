@@ -58,6 +58,15 @@ local function add(path, module, name, parameters, line, text)
   reference[#reference + 1] = ("### `%s%s`\n\n%s\n"):format(name, parameters, body)
 end
 
+-- What is said of a module: its tables and examples are what its functions refer to.
+local function add_prose(text)
+  local lines = {}
+  for _, line in ipairs(text) do
+    if not line:find "^@module" then lines[#lines + 1] = line end
+  end
+  reference[#reference + 1] = table.concat(lines, "\n") .. "\n"
+end
+
 for n = 3, #arg do
   local path = arg[n]:match "lua/luaprobe/.*$"
   local module = "luaprobe." .. path:match "([%w_]+)%.lua$"
@@ -69,7 +78,7 @@ for n = 3, #arg do
       local text
       text, i = comment(lines, i)
       local name, parameters = definition(lines[i] or "", module)
-      if name then add(path, module, name, parameters, i, text) else reference[#reference + 1] = text[1] .. "\n" end
+      if name then add(path, module, name, parameters, i, text) else add_prose(text) end
     else
       i = i + 1
     end

@@ -302,7 +302,10 @@ struct lp_batch {
     const uint8_t *values;
     uint32_t count;
 };
-/* `take`: what comes is removed from the map, at once with reading it. */
+/*
+ * `take`: what comes is removed from the map, at once with reading it; right after it from maps for which the kernel
+ * has no such call (LPM tries, hashes of maps).
+ */
 struct lp_walk *lp_walk_open(int fd, const struct lp_map *map, bool take);
 /* How many entries came; 0 at the end. */
 int lp_walk_next(struct lp_walk *walk, struct lp_batch *out);
@@ -336,7 +339,7 @@ void lp_prefix_format(const uint8_t *address, size_t size, uint32_t bits, char *
 /* Sends samples to programs (BPF_MAP_TYPE_USER_RINGBUF, Linux 6.1). */
 struct lp_sender;
 struct lp_sender *lp_sender_open(int map_fd);
-/* 0, or -ENOSPC when the buffer has no room. */
+/* 0, -ENOSPC when the buffer has no room now, -E2BIG when it never has. */
 int lp_sender_send(struct lp_sender *sender, const void *data, uint32_t size);
 void lp_sender_close(struct lp_sender *sender);
 

@@ -30,7 +30,7 @@ struct perf_source {
     int map_fd;
     size_t page_size;
     uint64_t *lost_before; /* by CPU: what buffers that are closed had lost */
-    uint32_t cpus;
+    uint32_t cpus;         /* that can have one */
     struct lp_flight *flight;
 };
 
@@ -225,6 +225,21 @@ static void explain(int error, size_t bytes)
     }
 }
 
+/*
+ * How many CPUs can have a buffer: all, or the first ones when the program's array has fewer entries. What is sent on
+ * the others the kernel refuses.
+ */
+static uint32_t cpus_of(int map_fd)
+{
+    uint32_t cpus = (uint32_t)lp_cpu_count();
+    struct bpf_map_info info = {0};
+    uint32_t size = sizeof(info);
+
+    if (bpf_obj_get_info_by_fd(map_fd, &info, &size) != 0)
+        return cpus;
+    return info.max_entries < cpus ? info.max_entries : cpus;
+}
+
 static int open_all(struct perf_source *source)
 {
     for (uint32_t cpu = 0; cpu < source->cpus; cpu++) {
@@ -261,7 +276,7 @@ struct lp_source *lp_source_open_perf(int map_fd, const struct lp_source_options
     source->base.buffer_size = bytes;
     source->map_fd = map_fd;
     source->page_size = page_size;
-    source->cpus = (uint32_t)lp_cpu_count();
+    source->cpus = cpus_of(map_fd);
     source->buffers = calloc(source->cpus, sizeof(*source->buffers));
     source->lost_before = calloc(source->cpus, sizeof(*source->lost_before));
     if (source->buffers && source->lost_before)

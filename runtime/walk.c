@@ -27,7 +27,8 @@ struct lp_walk {
     bool started;
     bool over;
     bool one_by_one;
-    uint64_t left; /* walking key by key: entries that still may come, since writers could add them for ever */
+    bool in_two_steps; /* the kernel cannot read and delete an entry at once */
+    uint64_t left;     /* walking key by key: entries that still may come, since writers could add them for ever */
     uint32_t key_size;
     uint32_t value_bytes; /* of all CPUs */
     uint32_t capacity;    /* entries that the buffers hold */
@@ -167,11 +168,26 @@ static int is_new(struct lp_walk *walk, const uint8_t *key)
     return 1;
 }
 
-/* Reads an entry's value, and takes it out if that is asked for; -ENOENT when it is gone meanwhile. */
-static int read_value(const struct lp_walk *walk, const uint8_t *key, uint8_t *value)
+/*
+ * Reads an entry and takes it out. The kernel does both at once for hash maps only; of the others (LPM tries, hashes of
+ * maps) what is written between the two calls goes with the entry. Whoever deletes it has taken it: -ENOENT for all
+ * others, so that nobody counts it twice.
+ */
+static int take_value(struct lp_walk *walk, const uint8_t *key, uint8_t *value)
 {
-    return walk->take ? bpf_map_lookup_and_delete_elem(walk->fd, key, value)
-                      : bpf_map_lookup_elem(walk->fd, key, value);
+    int error = walk->in_two_steps ? -ENOTSUPP : bpf_map_lookup_and_delete_elem(walk->fd, key, value);
+
+    if (error != -ENOTSUPP && error != -EOPNOTSUPP)
+        return error;
+    walk->in_two_steps = true;
+    error = bpf_map_lookup_elem(walk->fd, key, value);
+    return error ? error : bpf_map_delete_elem(walk->fd, key);
+}
+
+/* Reads an entry's value, and takes it out if that is asked for; -ENOENT when it is gone meanwhile. */
+static int read_value(struct lp_walk *walk, const uint8_t *key, uint8_t *value)
+{
+    return walk->take ? take_value(walk, key, value) : bpf_map_lookup_elem(walk->fd, key, value);
 }
 
 /* The next key; -ENOENT at the end. */

@@ -15,6 +15,8 @@ pcall(ffi.cdef, [[
   int usleep(unsigned int microseconds);
   int getpgid(int pid);
   int kill(int pid, int signal);
+  int sched_getaffinity(int pid, size_t size, void *mask);
+  int sched_setaffinity(int pid, size_t size, const void *mask);
 ]])
 
 local SYS_BPF = jit.arch == "x64" and 321 or 280
@@ -32,6 +34,17 @@ end
 
 function M.kill(pid, signal)
   return ffi.C.kill(pid, signal)
+end
+
+--- Calls a function while this thread runs on one CPU, below 64.
+function M.on_cpu(cpu, fn)
+  local before, one = ffi.new "uint64_t[16]", ffi.new "uint64_t[16]"
+  assert(ffi.C.sched_getaffinity(0, 128, before) >= 0)
+  one[0] = bit.lshift(1ULL, cpu)
+  assert(ffi.C.sched_setaffinity(0, 128, one) == 0, "no CPU " .. cpu)
+  local ok, failure = pcall(fn)
+  assert(ffi.C.sched_setaffinity(0, 128, before) == 0)
+  if not ok then error(failure, 0) end
 end
 
 function M.read(path)

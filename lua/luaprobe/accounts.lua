@@ -1,6 +1,9 @@
 --- What came and what did not, of all streams of the run: lp.stats, the footer, the exit status of --strict.
 -- @module luaprobe.accounts
 local C = require "luaprobe.cdef"
+local err = require "luaprobe.error"
+local takes = require "luaprobe.takes"
+local value = require "luaprobe.value"
 
 local M = {}
 
@@ -52,6 +55,9 @@ end
 -- @tparam number count how often; 0 is nothing to tell
 -- @tparam string what a sentence for people: "missed 3 opens: too many were under way at once"
 function M.missed(count, what)
+  if value.is_integer(count) then count = tonumber(count) end
+  takes.count("lp.missed: how often", count)
+  if type(what) ~= "string" then err.misuse("lp.missed takes a number and a sentence, not a %s", type(what)) end
   if count > 0 then missed[#missed + 1] = { count = count, what = what } end
 end
 

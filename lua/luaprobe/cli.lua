@@ -9,6 +9,7 @@ local columns = require "luaprobe.columns"
 local err = require "luaprobe.error"
 local limits = require "luaprobe.limits"
 local options = require "luaprobe.options"
+local takes = require "luaprobe.takes"
 
 local M = {}
 
@@ -176,7 +177,7 @@ function M.new(name, description, opts)
     io.stdout:write(parser:get_help(), "\n")
     os.exit(0, true)
   end)
-  local tracing = not opts or opts.tracing ~= false
+  local tracing = takes.options("lp.cli", opts, { tracing = takes.switch }).tracing ~= false
   if tracing then add_standard_options(parser) end
   return setmetatable({ parser = parser, tracing = tracing }, Cli)
 end

@@ -1,6 +1,8 @@
 --- The time of an event, as people read it.
 -- @module luaprobe.clock
 local C = require "luaprobe.cdef"
+local err = require "luaprobe.error"
+local value = require "luaprobe.value"
 
 local M = {}
 
@@ -10,6 +12,9 @@ local second, second_text = -1, "" -- os.date is slow and not compiled: asked on
 --- The local time of day: "14:03:22.123456".
 -- @param time nanoseconds as bpf_ktime_get_ns gives them, cdata or number
 function M.time_of_day(time)
+  if type(time) ~= "number" and not value.is_integer(time) then
+    err.misuse("lp.time_of_day takes a number of nanoseconds, not a %s", type(time))
+  end
   offset = offset or tonumber(C.lp_time_offset())
   local now = tonumber(time) + offset
   local whole = math.floor(now / 1e9)

@@ -133,7 +133,7 @@ local function number_codec(name)
   end
   local function encode(address, new, what)
     local taken, made = pcall(ffi.new, name .. "[1]", { new })
-    if not taken then misfit(what, ": " .. made) end
+    if not taken then misfit(what, (": is a %s, not a number"):format(type(new))) end
     check_kept(made[0], new, what)
     ffi.cast(pointer, address)[0] = made[0]
   end

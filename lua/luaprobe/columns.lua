@@ -47,6 +47,7 @@ end
 -- @tparam {string|false,…} specs
 -- @treturn table `row(value, …)`
 function M.new(specs)
+  if type(specs) ~= "table" then err.misuse("lp.columns takes a list of columns, not a %s", type(specs)) end
   local titles, formats, positions, count = {}, {}, {}, table.maxn(specs)
   for i = 1, count do
     if specs[i] then

@@ -7,6 +7,7 @@ local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local access = require "luaprobe.access"
 local entries = require "luaprobe.entries"
+local takes = require "luaprobe.takes"
 
 local Counts = {}
 
@@ -35,6 +36,7 @@ end
 
 for _, call in ipairs { "get", "set", "has", "delete", "items", "keys", "values", "top", "update_if" } do
   Counts[call] = function(self, ...)
+    takes.map_method(self, call)
     local map = active(self)
     return map[call](map, ...)
   end
@@ -55,6 +57,7 @@ end
 -- what comes later is in the next one. It takes as long as the kernel needs for all running programs to end, some 10 to
 -- 30 ms.
 function Counts:drain()
+  takes.map_method(self, "drain")
   local _, resting = active(self)
   if is_unfinished(rawget(resting, "draining")) then return resting:drain() end
   return turn(self):drain()
@@ -62,6 +65,7 @@ end
 
 --- Removes all entries.
 function Counts:clear()
+  takes.map_method(self, "clear")
   for _ in self:drain() do end -- luacheck: ignore 542
 end
 

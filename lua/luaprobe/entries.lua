@@ -6,18 +6,28 @@ local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local access = require "luaprobe.access"
 local err = require "luaprobe.error"
+local takes = require "luaprobe.takes"
+local value = require "luaprobe.value"
+local view = require "luaprobe.view"
 
-local ENOENT, E2BIG, EEXIST = -2, -7, -17
+local ENOENT, E2BIG, EEXIST, EINVAL = -2, -7, -17, -22
 local ANY, NOEXIST, EXIST = 0, 1, 2 -- BPF_*
 
 local Entries = {}
 
--- What is known of the map's memory, made when first needed.
 local function open(self)
+  if not require("luaprobe.map").is(self) then
+    err.misuse "a map's calls take a colon: MAP:get(KEY), not MAP.get(KEY)"
+  end
   self.object:check_open()
   local found = access.open(self)
   rawset(self, "access", found)
   return found
+end
+
+-- What is known of the map's memory, made when first needed.
+local function access_of(self)
+  return type(self) == "table" and self.access or open(self)
 end
 
 local function failed(self)
@@ -40,7 +50,7 @@ end
 
 --- The value of a key, as luaprobe.codec reads values; nil when there is none.
 function Entries:get(key)
-  local a = self.access or open(self)
+  local a = access_of(self)
   local code = C.lp_map_lookup(a.fd, key_of(self, a, key), a.value_memory)
   if code == 0 then return a.value.copy(a.value_memory) end
   return code ~= ENOENT and failed(self) or nil
@@ -48,13 +58,13 @@ end
 
 --- Whether there is an entry of that key.
 function Entries:has(key)
-  local a = self.access or open(self)
+  local a = access_of(self)
   local code = C.lp_map_lookup(a.fd, key_of(self, a, key), a.value_memory)
   return code == 0 or code ~= ENOENT and failed(self)
 end
 
 local function update(self, key, new, flags)
-  local a = self.access or open(self)
+  local a = access_of(self)
   return C.lp_map_update(a.fd, key_of(self, a, key), value_of(self, a, new), flags)
 end
 
@@ -64,8 +74,9 @@ local function out_of_range(self, key)
     self.name, tostring(key), self.max_entries - 1) }
 end
 
-local function not_updated(self, key, code)
+local function not_updated(self, key, new, code)
   if self.kind_of.is_array and code == E2BIG then out_of_range(self, key) end
+  if self.kind_of.holds_maps and code == EINVAL then require("luaprobe.nested").refuse(self, new) end
   failed(self)
 end
 
@@ -73,7 +84,7 @@ end
 -- of it, get it, set the members and give it back.
 function Entries:set(key, new)
   local code = update(self, key, new, ANY)
-  if code ~= 0 then not_updated(self, key, code) end
+  if code ~= 0 then not_updated(self, key, new, code) end
 end
 
 local CONDITIONS = { absent = NOEXIST, present = EXIST }
@@ -86,13 +97,13 @@ function Entries:update_if(condition, key, new)
   local code = update(self, key, new, flags)
   if code == 0 then return true end
   if code == ENOENT or code == EEXIST then return false end
-  not_updated(self, key, code)
+  not_updated(self, key, new, code)
 end
 
 --- Removes an entry.
 -- @treturn boolean whether there was one
 function Entries:delete(key)
-  local a = self.access or open(self)
+  local a = access_of(self)
   local code = C.lp_map_delete(a.fd, key_of(self, a, key))
   return code == 0 or code ~= ENOENT and failed(self)
 end
@@ -103,16 +114,18 @@ local Walk = {}
 Walk.__index = Walk
 
 local function open_walk(self, take)
-  local a = self.access or open(self)
+  local a = access_of(self)
   local handle = C.lp_walk_open(a.fd, a.info, take)
   if handle == nil then failed(self) end
-  return setmetatable({
+  local walk = setmetatable({
     map = self, handle = ffi.gc(handle, C.lp_walk_close), batch = ffi.new "struct lp_batch",
     index = 0, count = 0, keys = nil, values = nil,
     key_size = a.info.key_size, value_bytes = a.value_bytes,
     key_view = a.key.view, value_view = a.value.view,
     map_access = a, -- keeps the map's memory while it walks
   }, Walk)
+  view.watch(walk)
+  return walk
 end
 
 local function refill(self)
@@ -179,8 +192,12 @@ end
 --
 -- A program that adds to a value in place (lookup, then __sync_fetch_and_add) can hold the address of an entry at the
 -- moment when it is removed; that one addition goes nowhere. Where counts must be exact to the last one, let it write
--- to an LP_COUNTS map of luaprobe.bpf.h.
+-- to an LP_COUNTS map of maps.bpf.h.
+--
+-- LPM tries and hashes of maps have no such call in the kernel: there an entry is read and then deleted, and what a
+-- program writes to it between the two goes nowhere.
 function Entries:drain()
+  takes.map_method(self, "drain")
   local unfinished = rawget(self, "draining")
   if not unfinished or unfinished.handle == nil and unfinished.index >= unfinished.count then
     unfinished = open_walk(self, true)
@@ -190,7 +207,7 @@ function Entries:drain()
 end
 
 local function zero_all(self)
-  local a = self.access or open(self)
+  local a = access_of(self)
   ffi.fill(a.value_memory, a.value_bytes)
   local key = ffi.cast("uint32_t *", a.key_memory)
   for i = 0, a.info.max_entries - 1 do
@@ -201,8 +218,9 @@ end
 
 --- Removes all entries; sets those of an array to zeros.
 function Entries:clear()
+  takes.map_method(self, "clear")
   if self.kind_of.is_zeroed then return zero_all(self) end
-  local a = self.access or open(self)
+  local a = access_of(self)
   local walk = open_walk(self, false)
   local batch = walk.batch
   while C.lp_walk_next(walk.handle, batch) > 0 do
@@ -231,19 +249,24 @@ end
 
 --- The entries with the largest values, the largest first.
 -- @tparam[opt] number n how many (10)
--- @tparam[opt] string|function by a field of the value, or a function of key and value that returns a number; per-CPU
---   values count by their sums
+-- @tparam[opt] string|function by a field of the value, or a function of key and value that returns a number, also a
+--   64-bit one; per-CPU values count by their sums
 -- @treturn {{key=,value=},…} copies
 function Entries:top(n, by)
+  takes.map_method(self, "top")
   n = n or 10
   if type(n) ~= "number" or n ~= n or n < 1 or n % 1 ~= 0 then
     err.misuse("map %s: top takes how many, a whole number from 1 on", self.name)
   end
+  if by ~= nil and type(by) ~= "string" and type(by) ~= "function" then
+    err.misuse("map %s: top needs a number to order by: a field's name, or a function, not a %s", self.name, type(by))
+  end
   local rank, list = measure(by), {}
-  local a = self.access or open(self)
+  local a = access_of(self)
   local walk = open_walk(self, false)
   for key, entry in next_entry, walk do
     local number = rank(key, entry)
+    if value.is_integer(number) then number = tonumber(number) end -- what a struct's 64-bit member is
     if type(number) ~= "number" then err.misuse("map %s: top needs a number to order by: name a field", self.name) end
     if #list < n or number > list[#list].rank then
       local place = #list + 1
@@ -258,7 +281,7 @@ function Entries:top(n, by)
   return list
 end
 
-local M = { methods = Entries, open = open, failed = failed, value_of = value_of }
+local M = { methods = Entries, access_of = access_of, failed = failed, value_of = value_of }
 
 --- Whether a kind's entries can be removed; an array's are always there.
 function M.methods_of(kind)

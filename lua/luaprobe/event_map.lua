@@ -10,6 +10,7 @@ local events = require "luaprobe.events"
 local globals = require "luaprobe.globals"
 local map_kinds = require "luaprobe.map_kinds"
 local reader = require "luaprobe.reader"
+local takes = require "luaprobe.takes"
 
 local M = {}
 
@@ -36,6 +37,23 @@ local function declared_event_type(map)
   end
 end
 
+--- Refuses an object that declares streams of anything but structs: there would be no members to tell an event by.
+-- @raise error of stage "open"
+function M.check_declarations(object)
+  local types = object.types
+  local section = types:find "datasec .luaprobe"
+  for _, member in ipairs(section and section.members or {}) do
+    local name, pointer = member.name:match "^lp_event_of_(.*)", types:get(member.type_id)
+    if name and pointer.kind == "ptr" and not types:get(pointer.of).members then
+      local declared = types:declaration(pointer.of)
+      err.raise { code = "EINVAL", stage = "open",
+        message = ("%s: map %s: LP_EVENTS of %s: events are structs or unions"):format(object.name, name, declared),
+        hint = ("write struct %s_event { %s; }; LP_EVENTS(%s, struct %s_event);"):format(name,
+          types:declaration(pointer.of, "value"), name, name) }
+    end
+  end
+end
+
 -- A ring buffer's value type, as some declare it: __type(value, struct event).
 local function value_type(map)
   local id = map.source == "object" and map.value_type_id or map:info().value_type
@@ -45,14 +63,27 @@ end
 
 local function named_event_type(map, name)
   local type = map.types:find(name)
-  if not type then err.misuse("%s: the object has no type '%s'", map.object.name, tostring(name)) end
+  if not type then err.misuse("%s: the object has no type '%s'", map.object.name, name) end
+  if not type.members then err.misuse("map %s: events are structs, and %s is none", map.name, name) end
   return type
+end
+
+-- FFI can point at numbers and arrays too, but nothing shows or copies what is behind such a pointer.
+local function ffi_event_type(map, ctype)
+  local text = tostring(ctype):match "^ctype<(.*)>$"
+  if not text or not (text:find "^struct " or text:find "^union ") or text:find "[*&[]" then
+    err.misuse("map %s: events are structs: type = ffi.typeof \"struct { … }\", not %s", map.name, tostring(ctype))
+  end
+  return require("luaprobe.record").ffi_layout(ctype)
 end
 
 -- The layout of the events: of the type that was named, or that the object tells; otherwise a misuse that says how.
 local function layout_of(map, wanted)
   local record = require "luaprobe.record"
-  if type(wanted) == "cdata" then return record.ffi_layout(wanted) end
+  if type(wanted) == "cdata" then return ffi_event_type(map, wanted) end
+  if wanted ~= nil and type(wanted) ~= "string" then
+    err.misuse('map %s: type is "struct NAME" or an FFI type, not a %s', map.name, type(wanted))
+  end
   local type = wanted and named_event_type(map, wanted) or declared_event_type(map) or value_type(map)
   if not type then
     err.misuse('map %s of %s does not say what its events are: pass type = "struct NAME"', map.name, map.object.name)
@@ -65,6 +96,10 @@ end
 --- Whether a map holds events.
 function M.has_events(map)
   return map.type == PERF_EVENT_ARRAY or map.type == RING_BUFFER
+end
+
+local function check_has_events(map)
+  if not M.has_events(map) then err.misuse("map %s of %s has no events", map.name, map.object.name) end
 end
 
 --- Whether it is a stream that LP_EVENTS declared.
@@ -99,9 +134,48 @@ local function wanted_bytes(map, opts)
   return bytes
 end
 
+local function check_buffer(map, _, kind)
+  if not KINDS[kind] then err.misuse("map %s: buffer is \"ring\" or \"perf\", not %s", map.name, tostring(kind)) end
+  if not M.is_declared(map) then
+    err.misuse("map %s is a %s: only LP_EVENTS leaves the kind of buffer open", map.name, map.kind)
+  end
+end
+
+local function check_overwrite(map, _, value)
+  takes.switch(("map %s: overwrite"):format(map.name), value)
+end
+
+-- What says of what kind, and how large, the buffers will be; nil gives each its default.
+local SETTINGS = { pages = check_size, bytes = check_size, buffer = check_buffer, overwrite = check_overwrite }
+
+-- Since when a setting has no effect any more, or nil: load makes a ring buffer, and the choice of the kind final; perf
+-- buffers are there once something is attached, or read.
+local function settled_since(map, name)
+  if map.open_stream then return "its buffers are open" end
+  if map.object.loaded and (map.type == RING_BUFFER or name == "buffer") then return "it is in the kernel already" end
+end
+
+--- Whether a property of a map is a setting of its event buffers.
+function M.is_setting(name)
+  return SETTINGS[name] ~= nil
+end
+
+--- Changes a setting of the buffers: `pages`, `bytes`, `buffer`, `overwrite`.
+-- @raise a misuse when the map has no events, the value means nothing, or it comes too late to have an effect
+function M.set(map, name, value)
+  if not M.has_events(map) then err.misuse("map %s is a %s: it has no events, and no %s", map.name, map.kind, name) end
+  map.object:check_open()
+  if value ~= nil then SETTINGS[name](map, name, value) end
+  local reason = settled_since(map, name)
+  if reason then
+    err.misuse("map %s: %s, so %s has no effect any more: set obj.maps.%s.%s before load", map.name, reason, name,
+      map.name, name)
+  end
+  map.given[name] = value
+end
+
 local function kind_of(map)
   local kind = map.buffer or map.overwrite and "perf" or default_kind or (C.lp_source_has_ring() and "ring" or "perf")
-  if not KINDS[kind] then err.misuse("map %s: buffer is \"ring\" or \"perf\", not %s", map.name, tostring(kind)) end
   if kind == "ring" and map.overwrite then
     err.misuse("map %s: only perf buffers can overwrite, set buffer = \"perf\"", map.name)
   end
@@ -162,7 +236,7 @@ end
 -- @tparam[opt] table opts `pages` or `bytes`
 function M.stream(map, opts)
   opts = opts or {}
-  if not M.has_events(map) then err.misuse("map %s of %s has no events", map.name, map.object.name) end
+  check_has_events(map)
   local bytes = wanted_bytes(map, opts) or wanted_bytes(map, map)
   if not map.open_stream then
     local source, kind = open_source(map, bytes)
@@ -182,19 +256,27 @@ end
 
 -- ---- reading ---------------------------------------------------------------------------------------------------
 
-local function check_number(what, value, least)
-  if value ~= nil and (type(value) ~= "number" or value ~= value or value < least) then
-    err.misuse("%s is a number of seconds, not %s", what, tostring(value))
-  end
+local function options_of(more)
+  local known = { type = true, max_delay = takes.delay, order = true, time = true, pages = true, bytes = true }
+  for name, check in pairs(more) do known[name] = check end
+  return known
 end
 
-local function check_options(map, opts)
+-- What the calls that read events can be told.
+local OPTIONS = {
+  ["map:each"] = options_of { timeout = takes.delay },
+  ["map:poll"] = options_of {},
+  ["lp.on"] = options_of { on_error = true }, -- which the loop checks
+  ["map:snapshot"] = { type = true, time = true, pages = true, bytes = true },
+}
+
+local function check_options(map, opts, call)
+  opts = takes.options(call, opts, OPTIONS[call])
   map.object:check_open()
-  check_number("max_delay", opts.max_delay, 0)
-  check_number("timeout", opts.timeout, 0)
   if opts.order ~= nil and opts.order ~= "time" then
     err.misuse('map %s: order can be "time", not %s', map.name, tostring(opts.order))
   end
+  return opts
 end
 
 -- The layout, with the place of the time when events come in its order.
@@ -211,10 +293,10 @@ local function layout_for(map, opts)
 end
 
 --- A reader of the map's events, for a loop with the given options.
+-- @tparam string call which of the calls that read events it is, as users write it: "map:each"
 -- @treturn luaprobe.reader
-function M.reader(map, opts)
-  opts = opts or {}
-  check_options(map, opts)
+function M.reader(map, opts, call)
+  opts = check_options(map, opts, call)
   local layout = layout_for(map, opts)
   local stream = M.stream(map, opts)
   if map.overwrite then err.misuse("map %s overwrites: it has a snapshot(), no loop", map.name) end
@@ -225,8 +307,8 @@ end
 
 --- The last events, of a map that overwrites: see luaprobe.map's snapshot.
 function M.snapshot(map, opts)
-  opts = opts or {}
-  check_options(map, opts)
+  opts = check_options(map, opts, "map:snapshot")
+  check_has_events(map)
   local layout = layout_of(map, opts.type)
   if not map.overwrite then err.misuse("map %s: set obj.maps.%s.overwrite = true before load", map.name, map.name) end
   local stream = M.stream(map, opts)

@@ -4,7 +4,10 @@
 -- initial values before load, and after it the program's own memory, so that reading costs no system call.
 -- `obj.kconfig.NAME` is what a program asked of the kernel's configuration (`extern … __kconfig`), known after load.
 --
--- A struct or an array comes as a table, a copy; assigning one writes what it names: `obj.data.totals = {count = 0}`.
+-- A struct or an array comes as a table, a copy of the memory at that moment, which Lua's own pairs and # work with.
+-- Lua does not tell us when a member of such a table is assigned: `obj.data.totals.count = 0` changes the copy and
+-- nothing else. Assigning to the variable writes what the table names, as deep as it goes, and leaves the rest as it
+-- is: `obj.data.totals = { count = 0 }`, `obj.data.matrix = { [2] = { [3] = 9 } }`.
 -- @module luaprobe.globals
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
@@ -85,7 +88,7 @@ local function read(object, variable)
     variable.pointer = ffi.cast(object.types:pointer(type.id), address)
     return value.integer(variable.pointer[0])
   end
-  return value.read(object.types, address, variable.type_id)
+  return value.remember(value.read(object.types, address, variable.type_id), type)
 end
 
 local function check_writable(object, sort, name)

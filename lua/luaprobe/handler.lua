@@ -25,36 +25,44 @@ local function line_in(fn)
   end
 end
 
--- Makes an error tell the handler's line, unless it does.
-local function explain(failure, fn)
-  local line = line_in(fn)
+-- Makes a text, an error of the library or none at all tell the handler's line, unless it does. Whatever else a script
+-- raises is its own affair: who catches it gets the very value.
+local function explain(failure, line)
   if not line then return failure end
   if err.is(failure) then
     failure.where = failure.where or line
     return failure
   end
+  if type(failure) ~= "string" and failure ~= nil then return failure end
   local text = tostring(failure)
-  if text:find(line .. ":", 1, true) == 1 or type(failure) == "table" and getmetatable(failure) then return failure end
+  if text:find(line .. ":", 1, true) == 1 then return failure end
   if text:find "^[^\n]-:%d+: " then return ("%s (called from the handler at %s)"):format(text, line) end
   return ("%s: %s"):format(line, text)
 end
 
-local function first_line(failure)
-  return (tostring(failure):match "^[^\n]*")
+-- The first error of those that are counted, for people: a line of text that says where.
+local function first_line(failure, line)
+  local text = err.text_of(failure):match "^[^\n]*"
+  if type(failure) == "string" or err.is(failure) or not line then return text end
+  return ("%s: %s"):format(line, text)
 end
 
 --- Calls what may fail; an error is passed on or, by on_error = "count", counted and gone over.
 -- @tparam table account whose `errors` are counted
 -- @tparam[opt] string on_error
--- @tparam function fn the handler, whose line an error names
+-- @tparam function fn the handler, whose line an error that is a text names
 -- @tparam function call what is called
 -- @treturn boolean whether it went well
 function M.guarded(account, on_error, fn, call, ...)
-  local ok, failure = xpcall(call, function(reason) return explain(reason, fn) end, ...)
+  local line
+  local ok, failure = xpcall(call, function(reason)
+    line = line_in(fn)
+    return explain(reason, line)
+  end, ...)
   if ok then return true end
   account.errors = account.errors + 1
   if on_error ~= "count" then error(failure, 0) end
-  account.first_error = account.first_error or first_line(failure)
+  account.first_error = account.first_error or first_line(failure, line)
   return false
 end
 

@@ -67,7 +67,7 @@ return {
   run = function(...) return require("luaprobe.loop").run(...) end,
   --- Ends lp.run: see luaprobe.loop.stop.
   stop = function() return require("luaprobe.loop").stop() end,
-  --- Copies an event, to keep it: see luaprobe.record.copy.
+  --- Copies an event, or a struct of a map, to keep it: see luaprobe.record.copy.
   copy = function(event) return require("luaprobe.record").copy(event) end,
   --- What was delivered, lost and missed so far: see luaprobe.accounts.stats.
   stats = accounts.stats,

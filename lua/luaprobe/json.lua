@@ -60,12 +60,27 @@ end
 
 local encode, struct
 
+-- An array in memory. One of characters without a length, in a record of which no size is known, ends at its NUL.
+local function array_in(types, address, array, depth)
+  local inner = types:get(array.of)
+  if inner.char then
+    local text = ffi.cast(char_pointer, address)
+    return string_of(text, tonumber(C.lp_text_length(text, array.count > 0 and array.count or UNBOUNDED)))
+  end
+  local parts = {}
+  for i = 0, array.count - 1 do parts[i + 1] = struct(types, address + i * inner.size, inner, depth - 1) end
+  return "[" .. table.concat(parts, ",") .. "]"
+end
+
 -- The inside of an object for a struct or union, in the order of its members; those of anonymous ones are its own.
-local function members(types, address, type, depth, parts)
+local function members(types, address, type, depth, parts, size)
   local fields = types:fields(type)
   for _, member in ipairs(type.members) do
     local place, inner = address + member.offset, types:get(member.type_id)
-    if member.name == "" then
+    local open = value_of.open_array(types, type, member, size)
+    if open then
+      parts[#parts + 1] = ('"%s":%s'):format(member.name, array_in(types, place, open, depth))
+    elseif member.name == "" then
       members(types, place, inner, depth, parts)
     elseif member.bit_size then
       local value = ffi.cast(types:pointer(type.id), address)[0][member.name]
@@ -77,19 +92,13 @@ local function members(types, address, type, depth, parts)
   return parts
 end
 
--- A value in memory, as its BTF type says.
-function struct(types, address, type, depth)
+-- A value in memory, as its BTF type says; `size`: bytes that there are, where it may end in an array without a length.
+function struct(types, address, type, depth, size)
   if depth == 0 then err.misuse("JSON: types in types, %d deep", DEPTH) end
   if type.kind == "struct" or type.kind == "union" then
-    return "{" .. table.concat(members(types, address, type, depth - 1, {}), ",") .. "}"
-  elseif type.kind == "array" and types:get(type.of).char then
-    local text = ffi.cast(char_pointer, address)
-    return string_of(text, tonumber(C.lp_text_length(text, type.count > 0 and type.count or UNBOUNDED)))
-  elseif type.kind == "array" then
-    local parts, inner = {}, types:get(type.of)
-    for i = 0, type.count - 1 do parts[i + 1] = struct(types, address + i * inner.size, inner, depth - 1) end
-    return "[" .. table.concat(parts, ",") .. "]"
+    return "{" .. table.concat(members(types, address, type, depth - 1, {}, size), ",") .. "}"
   end
+  if type.kind == "array" then return array_in(types, address, type, depth) end
   local value = value_of.read(types, address, type.id)
   if type.kind == "ptr" then return address_of(ffi.cast(void_pointer, value)) end
   return encode(value, depth)
@@ -105,6 +114,12 @@ local function btf_type(value)
     known[number_of] = tag and layout.described[tag] or false
   end
   return known[number_of]
+end
+
+-- How large the record of an event is; nil for everything else, and where no map of events was looked at.
+local function size_of(value)
+  local record = package.loaded["luaprobe.record"]
+  return record and record.size(value)
 end
 
 local function text(value, is_array)
@@ -124,7 +139,7 @@ end
 local function foreign(value, depth)
   if ffi.istype(uint64, value) or ffi.istype(int64, value) then return integer(value) end
   local found = not tonumber(value) and btf_type(value) -- tonumber has one for types themselves
-  if found then return struct(found.types, ffi.cast(byte_pointer, value), found, depth) end
+  if found then return struct(found.types, ffi.cast(byte_pointer, value), found, depth, size_of(value)) end
   local kind = cdata.kind(value)
   if kind == "text" or kind == "string" then return text(value, kind == "text") end
   if kind == "pointer" then return address_of(value) end
@@ -182,7 +197,7 @@ end
 M.list = {}
 
 --- A value as JSON text, without a line end.
--- @param value see the table above
+-- @param value see the table of luaprobe.json
 -- @raise a misuse for functions, and for tables that hold themselves
 function M.encode(value)
   return encode(value, DEPTH)

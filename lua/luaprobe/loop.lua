@@ -11,6 +11,8 @@ local err = require "luaprobe.error"
 local event_map = require "luaprobe.event_map"
 local handler = require "luaprobe.handler"
 local limits = require "luaprobe.limits"
+local maps = require "luaprobe.map"
+local takes = require "luaprobe.takes"
 
 local M = {}
 
@@ -49,14 +51,6 @@ local function remove(list, entry)
   end
 end
 
--- How long a loop may wait is lp.run's and map:poll's own affair.
-local function without_timeout(opts)
-  local copy = {}
-  for name, value in pairs(opts) do copy[name] = value end
-  copy.timeout = nil
-  return copy
-end
-
 --- Calls a function for each event of a map, while lp.run runs.
 -- @param map a perf event array or ring buffer of an object
 -- @tparam function fn gets what map:each gives: the event, its size, the CPU, and whether it is late
@@ -65,14 +59,14 @@ end
 -- @treturn table `stop()` ends it
 function M.on(map, fn, opts)
   check_function("lp.on", fn)
-  if type(map) ~= "table" or not map.object then err.misuse "lp.on takes a map of an object" end
-  opts = opts or {}
-  check_on_error(opts.on_error)
+  if not maps.is(map) then err.misuse "lp.on takes a map of an object" end
   for _, other in ipairs(subscriptions) do
     if other.map == map then err.misuse("map %s has a handler already: stop() that one first", map.name) end
   end
-  local reader = event_map.reader(map, without_timeout(opts))
-  local subscription = { map = map, reader = reader, fn = fn, on_error = opts.on_error,
+  local reader = event_map.reader(map, opts, "lp.on")
+  local on_error = opts and opts.on_error
+  check_on_error(on_error)
+  local subscription = { map = map, reader = reader, fn = fn, on_error = on_error,
     deliver = compile(reader.pointer) }
   function subscription.stop()
     reader.stopped = true
@@ -82,14 +76,17 @@ function M.on(map, fn, opts)
   return subscription
 end
 
+local TIMER_OPTIONS = { on_error = true }
+
 local function add_timer(what, seconds, fn, opts, period)
   if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 or period and seconds == 0 then
     err.misuse("%s takes a number of seconds, not %s", what, tostring(seconds))
   end
   check_function(what, fn)
-  check_on_error(opts and opts.on_error)
+  opts = takes.options(what, opts, TIMER_OPTIONS)
+  check_on_error(opts.on_error)
   local timer = { due = limits.now() + seconds * 1e9, period = period and seconds * 1e9, fn = fn,
-    on_error = opts and opts.on_error }
+    on_error = opts.on_error }
   function timer.stop() remove(timers, timer) end
   timers[#timers + 1] = timer
   return timer
@@ -198,13 +195,15 @@ local function loop(on_error)
   end
 end
 
+local RUN_OPTIONS = { on_error = true, timeout = takes.delay }
+
 --- Delivers events and calls timers until lp.stop(), Ctrl-C, SIGTERM, the end of -d SECONDS, or until there is nothing
 -- left to wait for.
 -- @tparam[opt] table opts `on_error`: what lp.on and timers do that do not say themselves; `timeout`: seconds after
 --   which it ends
--- @raise what a handler raised, with the handler's line
+-- @raise what a handler raised; a text names the line of the handler
 function M.run(opts)
-  opts = opts or {}
+  opts = takes.options("lp.run", opts, RUN_OPTIONS)
   check_on_error(opts.on_error)
   state.stopped = false
   local limit = opts.timeout and M.after(opts.timeout, M.stop)
@@ -237,7 +236,7 @@ function M.is_due()
 end
 
 --- Delivers what is there, without waiting.
--- @raise what a handler raised, with the handler's line
+-- @raise what a handler raised; a text names the line of the handler
 function M.step()
   state.stopped = false
   round()
@@ -277,7 +276,7 @@ function M.poll(map, timeout, fn, opts)
   if type(timeout) ~= "number" or timeout ~= timeout or timeout < 0 then
     err.misuse("map:poll takes a number of seconds, not %s", tostring(timeout))
   end
-  local reader = event_map.reader(map, without_timeout(opts or {}))
+  local reader = event_map.reader(map, opts, "map:poll")
   local stream = reader.stream
   if stream.was_last then
     stream.was_last = nil

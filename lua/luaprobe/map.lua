@@ -2,10 +2,12 @@
 --
 -- Properties: `name`; `kind` ("hash", "percpu_array", "ringbuf", …); `type`, its number; `max_entries`, `key_size`,
 -- `value_size`, `flags`; `key_type` and `value_type`, for an object that does not tell them ("uint64_t", "struct NAME",
--- an FFI type); `pin`, where it is pinned; `inner`, the template of a map of maps; `full_errors`, updates that failed
--- because it was full, where the program counts them. Before load `max_entries`, `value_size` and `inner` can be set,
--- and `pin` at any time: a path from the root pins it there, false takes the pin away. Its calls depend on its kind:
--- luaprobe.entries, luaprobe.queue, luaprobe.storage, luaprobe.sender; `each` for events.
+-- an FFI type), which count from the next call on; `pin`, where it is pinned; `inner`, the template of a map of maps;
+-- `full_errors`, updates that failed because it was full, where the program counts them. Before load `max_entries`,
+-- `value_size` and `inner` can be set, and `pin` at any time: a path from the root pins it there, false takes the pin
+-- away. Its calls depend on its kind: luaprobe.entries, luaprobe.queue, luaprobe.storage, luaprobe.sender; `each` for
+-- events, whose buffers have settings: `bytes` or `pages` of each CPU's, `buffer` ("ring" or "perf"), `overwrite`, as
+-- long as they can still have an effect.
 -- @module luaprobe.map
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
@@ -13,6 +15,7 @@ local err = require "luaprobe.error"
 local event_map = require "luaprobe.event_map"
 local map_kinds = require "luaprobe.map_kinds"
 local properties = require "luaprobe.map_properties"
+local takes = require "luaprobe.takes"
 
 local Map = {}
 
@@ -42,6 +45,7 @@ sources.alone, sources.template = sources.own, sources.own
 
 --- What C knows of the map now; valid until the next call for any map.
 function Map:info()
+  takes.map_method(self, "info")
   self.object:check_open()
   sources[self.source](self)
   return raw_map
@@ -50,6 +54,7 @@ end
 --- Its descriptor.
 -- @raise a misuse when it is not loaded
 function Map:descriptor()
+  takes.map_method(self, "descriptor")
   local descriptor = self:info().fd
   if descriptor < 0 then
     err.misuse("object %s is not loaded: its map %s is not there yet", self.object.name, self.name)
@@ -70,7 +75,8 @@ end
 --- The open stream of the map's events.
 -- @tparam[opt] table opts see each
 function Map:stream(opts)
-  return event_map.stream(self, opts)
+  takes.map_method(self, "stream")
+  return event_map.stream(self, takes.options("map:stream", opts, { pages = true, bytes = true }))
 end
 
 --- Iterates over the events: `for event, size, cpu, late in map:each() do … end`.
@@ -91,7 +97,8 @@ end
 --   obj.maps.NAME.bytes before load. obj.maps.NAME.buffer = "ring" or "perf" before load chooses the kind
 -- @raise error of stage "events", or of stage "output" when standard output cannot be written
 function Map:each(opts)
-  return event_map.reader(self, opts):iterate()
+  takes.map_method(self, "each")
+  return event_map.reader(self, opts, "map:each"):iterate()
 end
 
 --- Waits for events and gives what is there to a function: `while map:poll(1, fn) do … end`.
@@ -100,6 +107,7 @@ end
 -- @tparam[opt] table opts as each has them, but timeout
 -- @treturn number|nil how many events; nil once Ctrl-C, SIGTERM or the end of -d SECONDS asks to stop
 function Map:poll(timeout, fn, opts)
+  takes.map_method(self, "poll")
   return require("luaprobe.loop").poll(self, timeout, fn, opts)
 end
 
@@ -110,11 +118,13 @@ end
 -- @treturn {cdata,…} copies of the events; by their time where they have one, otherwise CPU after CPU
 -- @treturn {number,…} the CPU of each
 function Map:snapshot(opts)
+  takes.map_method(self, "snapshot")
   return event_map.snapshot(self, opts)
 end
 
 --- Closes the event buffers; `lost` stays.
 function Map:close_stream()
+  takes.map_method(self, "close_stream")
   if not self.open_stream then return end
   self.open_stream:close()
   self.object.streams[self.open_stream] = nil
@@ -132,6 +142,7 @@ end
 
 --- What a person wants to know of it, as text.
 function Map:describe()
+  takes.map_method(self, "describe")
   return require("luaprobe.describe").map(self)
 end
 
@@ -162,7 +173,7 @@ end
 local function extended(kind, methods)
   local all = {}
   for name, method in pairs(methods) do all[name] = method end
-  if kind.holds_maps then all.create = function(self) return require("luaprobe.nested").create(self) end end
+  if kind.holds_maps then all.create = require("luaprobe.nested").create end
   if kind.name == "stack_trace" then all.stack = require("luaprobe.stack").of end
   return all
 end
@@ -207,6 +218,7 @@ local M = {}
 
 local function new(fields, kind, type)
   fields.type, fields.kind, fields.kind_of = type, kind.name, kind
+  fields.given = {} -- what scripts set that only the library looks at (luaprobe.map_properties)
   return setmetatable(fields, metatable_of(kind))
 end
 
@@ -244,6 +256,7 @@ end
 
 --- The template of a map of maps, which can be changed before load; nil when it has none.
 function Map:template()
+  takes.map_method(self, "template")
   local known = rawget(self, "known_template")
   if known then return known end
   if self.source ~= "object" or not C.lp_object_inner_map(self.object.handle, self.index, raw_map) then return nil end
@@ -277,6 +290,7 @@ function M.adopt(fd, of_object, key_type, value_type)
     close_descriptor(handle)
   end)
   local info, name = require("luaprobe.access").describe(fd)
+  if name == "" then name = "without a name" end -- as messages have it: the kernel knows one made by create so
   local own = ffi.new("struct lp_map", info)
   if of_object then own.key_type, own.value_type = key_type, value_type end
   local types = of_object
@@ -291,6 +305,7 @@ end
 
 --- Closes a map that is alone; one of an object is closed with that. Calling it again does nothing.
 function Map:close()
+  takes.map_method(self, "close")
   if self.source ~= "alone" or not self.object.handle then return end
   self:close_stream()
   self:forget()

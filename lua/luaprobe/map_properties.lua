@@ -2,6 +2,7 @@
 -- @module luaprobe.map_properties
 local ffi = require "ffi"
 local err = require "luaprobe.error"
+local event_map = require "luaprobe.event_map"
 
 local M = {}
 
@@ -33,11 +34,11 @@ local CHANGES = {
   inner = { member = "inner_fd", check = descriptor },
 }
 
--- Those that only Lua looks at.
-local NOTES = {
-  key_type = true, value_type = true, pages = true, bytes = true, buffer = true, overwrite = true, open_stream = true,
-  final_lost = true,
-}
+-- Those that only the library looks at.
+local NOTES = { open_stream = true, final_lost = true }
+
+-- Those that say what keys and values are, where the object does not.
+local TYPES = { key_type = true, value_type = true }
 
 local READERS = {}
 
@@ -70,7 +71,8 @@ end
 function M.read(map, name)
   local reader = READERS[name]
   if reader and map.kind == "counts" and CHANGES[name] and name ~= "pin" then return reader(halves(map)[1]) end
-  return reader and reader(map)
+  if reader then return reader(map) end
+  return map.given[name]
 end
 
 local function change(map, name, value)
@@ -104,10 +106,23 @@ local function pin_counts(map, value)
   end
 end
 
+-- A type that was given after the map was used counts from the next call on.
+local function set_type(map, name, given)
+  local is_type = type(given) == "string" or type(given) == "cdata" or require("luaprobe.types").is(given)
+  if given ~= nil and not is_type then
+    err.misuse('map %s: %s is a C type: "uint64_t", "struct NAME", an FFI type, or one of obj.types, not a %s',
+      map.name, name, type(given))
+  end
+  rawset(map, "access", nil)
+  map.given[name] = given
+end
+
 --- Sets a property.
--- @raise a misuse when the map has no such property, or is loaded already
+-- @raise a misuse when the map has no such property, the value means nothing, or the map is loaded already
 function M.write(map, name, value)
   if NOTES[name] then return rawset(map, name, value) end
+  if TYPES[name] then return set_type(map, name, value) end
+  if event_map.is_setting(name) then return event_map.set(map, name, value) end
   if CHANGES[name] and map.kind == "counts" then
     if name == "pin" then return pin_counts(map, value) end
     for _, half in ipairs(halves(map)) do half[name] = value end

@@ -3,6 +3,7 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local takes = require "luaprobe.takes"
 
 local M = {}
 
@@ -35,6 +36,40 @@ function M.codec()
     ffi.cast(uint32, address)[0] = fd
   end
   return { view = read, copy = read, encode = encode, size = 4, name = "map" }
+end
+
+-- What the kernel compares of an inner map, and how it is told.
+local COMPARED = {
+  { "key_size", "keys of %d bytes" }, { "value_size", "values of %d bytes" }, { "flags", "flags 0x%x" },
+  { "max_entries", "%d entries", "array" }, -- a hash may be as large as it likes
+}
+
+-- A map in the words in which it differs from another.
+local function differences(kind, info, other)
+  local parts = {}
+  for _, each in ipairs(COMPARED) do
+    local member, words, only_of = unpack(each)
+    local counts = only_of == nil or only_of == kind
+    if counts and info[member] ~= other[member] then parts[#parts + 1] = words:format(info[member]) end
+  end
+  return #parts > 0 and " with " .. table.concat(parts, ", ") or ""
+end
+
+--- Tells why the kernel refused an inner map: it takes those that are like its template.
+-- @param map the map of maps
+-- @param inner the map that it did not take
+-- @raise error of stage "map"
+function M.refuse(map, inner)
+  local template = map.inner
+  local reason = "it takes maps that are like its template"
+  if template then
+    local has, wants = ffi.new("struct lp_map", inner:info()), ffi.new("struct lp_map", template:info())
+    local kind = template.kind
+    reason = ("it takes a %s%s, and map %s is a %s%s"):format(kind, differences(kind, wants, has),
+      inner.name, inner.kind, differences(kind, has, wants))
+  end
+  err.raise { code = "EINVAL", stage = "map", message = ("map %s: %s"):format(map.name, reason),
+    hint = template and ("obj.maps.%s:create() makes one that fits"):format(map.name) or nil }
 end
 
 --- Changes a template before load. libbpf cannot: it has a map made like it take its place when the object is loaded.
@@ -84,6 +119,7 @@ end
 -- @param map the map of maps, loaded
 -- @raise error of stage "map"
 function M.create(map)
+  takes.map_method(map, "create")
   local template = map.inner
   if not template then err.misuse("map %s has no template of what it holds", map.name) end
   local info = template:info()

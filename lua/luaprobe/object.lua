@@ -12,6 +12,7 @@ local maps = require "luaprobe.map"
 local options = require "luaprobe.options"
 local probes = require "luaprobe.probe"
 local programs = require "luaprobe.program"
+local takes = require "luaprobe.takes"
 local types = require "luaprobe.types"
 local values = require "luaprobe.value"
 
@@ -36,6 +37,7 @@ end
 --- Creates the maps and loads the programs into the kernel.
 -- @raise error of stage "load"
 function Object:load()
+  takes.method(Object, self, "load")
   self:check_open()
   if self.loaded then err.misuse("object %s is loaded already", self.name) end
   if self.was_refused then
@@ -113,6 +115,7 @@ end
 -- @treturn {probe,…} each with `target`, `mechanism`, `rung` (1 for the first choice) and what luaprobe.probe has
 -- @raise error of stage "load", "attach" or "events"; then nothing is attached
 function Object:attach(opts)
+  takes.method(Object, self, "attach")
   opts = copy(opts)
   self:check_open()
   local first = opts.first
@@ -137,12 +140,14 @@ end
 
 --- Detaches all probes of the object at once, which costs about as much as detaching one.
 function Object:detach()
+  takes.method(Object, self, "detach")
   probes.close(self.probes)
   self.probes = {}
 end
 
 --- Detaches everything and gives the kernel back its maps and programs; calling it again does nothing.
 function Object:close()
+  takes.method(Object, self, "close")
   if not self.handle then return end
   self:detach()
   for _, map in ipairs(self.maps) do
@@ -160,6 +165,7 @@ end
 
 --- Its programs, maps, constants and variables, as text.
 function Object:describe()
+  takes.method(Object, self, "describe")
   return require("luaprobe.describe").object(self)
 end
 
@@ -198,6 +204,7 @@ end
 local OPTIONS = { const = true, data = true, maps = true, programs = true, kconfig = true, pin = true }
 
 local function adjust(object, opts)
+  event_map.check_declarations(object)
   each_of("const", opts.const, function(name, new) object.const[name] = new end)
   each_of("data", opts.data, function(name, new) object.data[name] = new end)
   each_of("maps", opts.maps, function(name, properties) set_map(object, name, properties) end)
@@ -263,8 +270,10 @@ function M.open(what, opts)
   object.const = globals.new(object, "constant")
   object.data = globals.new(object, "variable")
   object.kconfig = globals.new(object, "option")
-  adjust(object, opts)
-  return object
+  local ok, failure = pcall(adjust, object, opts)
+  if ok then return object end
+  object:close()
+  error(failure, 0)
 end
 
 --- Opens a BPF object and loads all of it. The same parameters, result and errors as open, and stage "load".

@@ -65,11 +65,12 @@ local function large(bytes)
   return "0x" .. bytes:reverse():gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
 end
 
-local function scalar(types, address, type)
-  local read = value.read(types, address, type.id)
+-- What luaprobe.value read of a type that has no parts.
+local function scalar(type, read)
+  if type_of(read) == "string" then return type.kind == "int" and large(read) or quoted(read) end
+  if type_of(read) == "boolean" then return tostring(read) end
   if type.kind == "enum" then return enumerator(type, read) end
   if type.kind == "ptr" then return hexadecimal(read) end
-  if type_of(read) == "string" then return type.kind == "int" and large(read) or quoted(read) end
   return digits(read)
 end
 
@@ -82,17 +83,26 @@ local function elements(writer, types, address, type)
   return parts
 end
 
+local function array(writer, types, address, type)
+  if value.is_char_array(types, type) then
+    return quoted(ffi.string(address, C.lp_text_length(ffi.cast("const char *", address), type.count)))
+  end
+  return writer:too_deep "" or writer:block("", writer:inside(elements, types, address, type))
+end
+
 local function bits(types, address, type, member)
   local number = ffi.cast(types:pointer(type.id), address)[0][member.name]
   local of = types:get(member.type_id)
   return of.kind == "enum" and enumerator(of, number) or digits(number)
 end
 
-local function members(writer, types, address, type, parts)
-  parts = parts or {}
+local function members(writer, types, address, type, parts, size)
   for _, member in ipairs(type.members) do
     local of = types:get(member.type_id)
-    if member.name == "" and of.members then
+    local open = value.open_array(types, type, member, size)
+    if open then
+      parts[#parts + 1] = ("%s = %s"):format(member.name, array(writer, types, address + member.offset, open))
+    elseif member.name == "" and of.members then
       members(writer, types, address + member.offset, of, parts)
     elseif member.bit_size then
       parts[#parts + 1] = ("%s = %s"):format(member.name, bits(types, address, type, member))
@@ -104,16 +114,21 @@ local function members(writer, types, address, type, parts)
   return parts
 end
 
--- The value of a BTF type at an address.
-function described(writer, types, address, id)
+-- The value of a BTF type at an address; `size`: bytes that there are, where it may end in an array without a length.
+function described(writer, types, address, id, size)
   local type = types:get(id)
-  if type.kind == "array" and not value.is_char_array(types, type) then
-    return writer:too_deep "" or writer:block("", writer:inside(elements, types, address, type))
-  elseif type.members then
+  if type.kind == "array" then return array(writer, types, address, type) end
+  if type.members then
     local head = writer.level == 0 and type.name ~= "" and ("%s %s "):format(type.kind, type.name) or ""
-    return writer:too_deep(head) or writer:block(head, writer:inside(members, types, address, type))
+    return writer:too_deep(head) or writer:block(head, writer:inside(members, types, address, type, {}, size))
   end
-  return scalar(types, address, type)
+  return scalar(type, value.read(types, address, id))
+end
+
+-- How large the record of an event is; nil for everything else, and where no map of events was looked at.
+local function size_of(cdata)
+  local record = package.loaded["luaprobe.record"]
+  return record and record.size(cdata)
 end
 
 -- ---- what Lua has --------------------------------------------------------------------------------------------------
@@ -131,15 +146,25 @@ local function key_text(key)
     or tostring(key))
 end
 
-local function entries(writer, list)
+-- The type of what a table that stands for a struct or an array has under a key; nil where none is known.
+local function type_under(type, key)
+  if not type then return nil end
+  if type.kind == "array" then return type.types:get(type.of) end
+  local member = type.members and type.types:fields(type)[key]
+  return member and type.types:get(member.type_id)
+end
+
+local function entries(writer, list, type)
   local parts, keys = {}, {}
-  for i = 1, math.min(#list, ELEMENTS) do parts[i] = write(writer, list[i]) end
+  for i = 1, math.min(#list, ELEMENTS) do parts[i] = write(writer, list[i], type_under(type, i)) end
   if #list > ELEMENTS then parts[#parts + 1] = ("… %d more"):format(#list - ELEMENTS) end
   for key in pairs(list) do
     if type_of(key) ~= "number" or key < 1 or key > #list or key % 1 ~= 0 then keys[#keys + 1] = key end
   end
   table.sort(keys, by_kind_and_size)
-  for i = 1, math.min(#keys, ELEMENTS) do parts[#parts + 1] = key_text(keys[i]) .. write(writer, list[keys[i]]) end
+  for i = 1, math.min(#keys, ELEMENTS) do
+    parts[#parts + 1] = key_text(keys[i]) .. write(writer, list[keys[i]], type_under(type, keys[i]))
+  end
   if #keys > ELEMENTS then parts[#parts + 1] = ("… %d more"):format(#keys - ELEMENTS) end
   return parts
 end
@@ -151,13 +176,13 @@ function Writer:inside(make, ...)
   return result
 end
 
-local function from_table(writer, list)
+local function from_table(writer, list, type)
   local meta = getmetatable(list)
   if meta and meta.__tostring then return tostring(list) end
   if writer.seen[list] then return "{ itself }" end
   if writer:too_deep "" then return writer:too_deep "" end
   writer.seen[list] = true
-  local parts = writer:inside(entries, list)
+  local parts = writer:inside(entries, list, type or value.type_of(list))
   writer.seen[list] = nil
   return writer:block("", parts)
 end
@@ -166,7 +191,7 @@ local function from_cdata(writer, cdata)
   if cdata == nil then return "NULL" end -- tostring of a struct's pointer would come here again
   if is_ctype(cdata) then return tostring(cdata) end
   local type, address = M.describe(cdata)
-  if type then return described(writer, type.types, address, type.id) end
+  if type then return described(writer, type.types, address, type.id, size_of(cdata)) end
   if ffi.istype("uint64_t", cdata) or ffi.istype("int64_t", cdata) then return digits(cdata) end
   local parts = M.elements(cdata, ELEMENTS)
   if type_of(parts) == "string" then return quoted(parts) end
@@ -175,10 +200,14 @@ local function from_cdata(writer, cdata)
   return writer:block("", parts)
 end
 
-function write(writer, any)
+local IS_READ = { number = true, string = true, boolean = true, cdata = true } -- what memory without parts is read as
+
+-- Any value; `type`: that of the memory that it was read from, where it is known.
+function write(writer, any, type)
   local kind = type_of(any)
+  if kind == "table" then return from_table(writer, any, type) end
+  if type and IS_READ[kind] then return scalar(type, any) end
   if kind == "string" then return quoted(any) end
-  if kind == "table" then return from_table(writer, any) end
   if kind == "cdata" then return from_cdata(writer, any) end
   if kind == "number" then return digits(any) end
   return tostring(any)
@@ -257,7 +286,7 @@ function to_table(any, copies)
   if type_of(any) == "table" then return copy_of(any, copies) end
   if type_of(any) ~= "cdata" or any == nil or is_ctype(any) then return any end
   local type, address = M.describe(any)
-  if type then return value.read(type.types, address, type.id) end
+  if type then return value.read(type.types, address, type.id, size_of(any)) end
   local list = M.elements(any)
   if type_of(list) == "table" then return copy_of(list, copies) end
   return list or value.integer(any)

@@ -3,6 +3,7 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local takes = require "luaprobe.takes"
 
 local Probe = {}
 
@@ -85,6 +86,7 @@ end
 
 --- Detaches; calling it again does nothing.
 function Probe:detach()
+  takes.method(Probe, self, "detach")
   close { self }
   self.program.object:forget_probe(self)
 end
@@ -101,6 +103,7 @@ end
 --- Stops the program from running at this probe, which stays attached.
 -- @raise error of stage "attach" for mechanisms that cannot do so
 function Probe:disable()
+  takes.method(Probe, self, "disable")
   check_attached(self, "disabled")
   if self.mechanism == "multi" or goes_only_once(self) then
     err.raise { code = "EOPNOTSUPP", stage = "attach",
@@ -116,6 +119,7 @@ end
 --- Lets the program run again.
 -- @raise error of stage "attach"
 function Probe:enable()
+  takes.method(Probe, self, "enable")
   check_attached(self, "enabled")
   if self.started then return end
   self:start()

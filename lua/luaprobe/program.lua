@@ -5,6 +5,7 @@ local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 local opening = require "luaprobe.opening"
 local options = require "luaprobe.options"
+local takes = require "luaprobe.takes"
 local targets = require "luaprobe.target"
 local value = require "luaprobe.value"
 
@@ -25,9 +26,8 @@ function Program.__index(self, key)
 end
 
 function Program.__newindex(self, key, new)
-  if key == "autoload" and type(new) == "boolean" then return self:set_autoload(new) end
-  err.misuse("program %s: %s", self.name, key == "autoload" and "autoload is true or false"
-    or ("'%s' cannot be set; autoload can"):format(tostring(key)))
+  if key == "autoload" then return self:set_autoload(new) end
+  err.misuse("program %s: '%s' cannot be set; autoload can", self.name, tostring(key))
 end
 
 --- An error of C, told as this program's.
@@ -98,6 +98,7 @@ end
 -- @treturn luaprobe.probe
 -- @raise error of stage "attach", or "load" when the program cannot be loaded for the mechanism
 function Program:attach(opts)
+  takes.method(Program, self, "attach")
   check_loaded(self)
   opts = options.parse(opts)
   self.object:open_events()
@@ -122,6 +123,8 @@ end
 
 --- Chooses whether load takes the program.
 function Program:set_autoload(on)
+  takes.method(Program, self, "set_autoload")
+  if type(on) ~= "boolean" then err.misuse("program %s: autoload is true or false", self.name) end
   self.object:check_open()
   err.check(C.lp_object_autoload(self.object.handle, self.index, on))
 end
@@ -134,6 +137,7 @@ local raw_info = ffi.new "struct lp_program_info"
 -- @treturn table
 -- @raise error of stage "program"
 function Program:info()
+  takes.method(Program, self, "info")
   self.object:check_open()
   C.lp_object_program(self.object.handle, self.index, raw_program)
   local code = C.lp_object_program_info(self.object.handle, self.index, raw_info)
@@ -154,6 +158,7 @@ end
 
 --- What a person wants to know of it, as text.
 function Program:describe()
+  takes.method(Program, self, "describe")
   return require("luaprobe.describe").program(self)
 end
 
@@ -163,6 +168,7 @@ end
 -- @treturn table `result` (what it returned), `duration` (nanoseconds each), `data`, `context` (as it left them)
 -- @raise error of stage "program"
 function Program:test_run(opts)
+  takes.method(Program, self, "test_run")
   check_loaded(self)
   return require("luaprobe.test_run").run(self, opts == nil and {} or opts)
 end

@@ -47,12 +47,22 @@ local function find_size(address)
   end
 end
 
-local function size_of(event)
+local function known_size(event)
   local address = ffi.cast(void_pointer, event)
   local size = last and size_in(last, address) or find_size(address)
   if size then return size end
   local copy = copies[event]
-  if copy then return copy.size end
+  return copy and copy.size
+end
+
+--- The size of the record of an event that a loop looks at now, or of a copy of one; nil for everything else.
+function M.size(event)
+  return layouts[tonumber(ffi.typeof(event))] and known_size(event)
+end
+
+local function size_of(event)
+  local size = known_size(event)
+  if size then return size end
   if not layouts[tonumber(ffi.typeof(event))] then return ffi.sizeof(event) end -- a copy that is no pointer
   err.misuse "this event is over: keep lp.copy(event) of it instead"
 end
@@ -135,7 +145,6 @@ end
 --- Copies an event of a known size; see copy.
 function M.copy_of(event, size)
   local layout = layouts[tonumber(ffi.typeof(event))]
-  if not layout then err.misuse "lp.copy takes an event out of a loop" end
   if not layout.tail_offset then
     local copy = ffi.new(layout.ctype)
     ffi.copy(copy, event, math.min(size, layout.size))
@@ -149,13 +158,22 @@ function M.copy_of(event, size)
   return copy
 end
 
---- Copies an event, to keep it after its loop body: `kept[#kept + 1] = lp.copy(event)`.
--- @param event what an event loop gives
+-- What is no event that a loop looks at now: something of a map, or a misuse.
+local function copy_of_view(view)
+  local copy = require("luaprobe.view").copy(view)
+  if copy ~= nil then return copy end
+  if layouts[tonumber(ffi.typeof(view))] then size_of(view) end -- raises that the event is over
+  err.misuse "lp.copy takes an event, or a struct or array of a map, that a loop gives now"
+end
+
+--- Copies an event, to keep it after its loop body: `kept[#kept + 1] = lp.copy(event)`. It keeps the structs and arrays
+-- that a loop over a map gives as well, which are views of the loop's memory: `for key, value in map:items() do … end`.
+-- @tparam cdata event what an event loop gives, or a key or value that is a struct or an array
 -- @return a cdata with the same members, whose memory lasts as long as it does
 function M.copy(event)
   if type(event) ~= "cdata" then err.misuse("lp.copy takes an event, not a %s", type(event)) end
-  if not layouts[tonumber(ffi.typeof(event))] then err.misuse "lp.copy takes an event out of a loop" end
-  return M.copy_of(event, size_of(event))
+  local size = M.size(event)
+  return size and M.copy_of(event, size) or copy_of_view(event)
 end
 
 return M

@@ -2,11 +2,13 @@
 -- @module luaprobe.sender
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
+local entries = require "luaprobe.entries"
 local err = require "luaprobe.error"
+local takes = require "luaprobe.takes"
 local types = require "luaprobe.types"
 local value = require "luaprobe.value"
 
-local ENOSPC = -28
+local E2BIG, ENOSPC = -7, -28
 
 local Sender = {}
 
@@ -30,15 +32,28 @@ local function bytes_of(self, sample, name)
   return memory, type.size
 end
 
+local HEADER = 8 -- bytes that the kernel has before each sample, and that it aligns them to
+
+local function refuse(self, code, size)
+  if code == E2BIG then
+    err.raise { code = "E2BIG", stage = "map",
+      message = ("map %s: a sample of %d bytes is larger than its buffer, which holds up to %d"):format(self.name, size,
+        self.max_entries - HEADER),
+      hint = ("set obj.maps.%s.max_entries before load: it is the buffer's bytes"):format(self.name) }
+  end
+  entries.failed(self)
+end
+
 --- Sends a sample.
 -- @tparam string|table|cdata sample bytes, or a value of a type of the object
 -- @tparam[opt] string name of that type: "struct command"
 -- @treturn boolean false when the buffer has no room
 -- @raise error of stage "map"
 function Sender:send(sample, name)
+  takes.map_method(self, "send")
   local data, size = bytes_of(self, sample, name)
   local code = C.lp_sender_send(self.sender or open(self), data, size)
-  if code ~= 0 and code ~= ENOSPC then err.raise(err.last()) end
+  if code ~= 0 and code ~= ENOSPC then refuse(self, code, size) end
   return code == 0
 end
 

@@ -5,6 +5,7 @@ local C = require "luaprobe.cdef"
 local access = require "luaprobe.access"
 local entries = require "luaprobe.entries"
 local err = require "luaprobe.error"
+local takes = require "luaprobe.takes"
 local value = require "luaprobe.value"
 
 local ENOENT = -2
@@ -15,6 +16,7 @@ local M = {}
 -- @tparam number id what bpf_get_stackid gave; negative where the kernel had no stack to give
 -- @treturn {number|cdata,…}|nil nil when there is no such stack (any more)
 function M.of(map, id)
+  takes.map_method(map, "stack")
   if type(id) ~= "number" or id % 1 ~= 0 or id >= 2 ^ 32 then
     err.misuse("map %s: the id of a stack is a whole number, not %s", map.name, tostring(id))
   end

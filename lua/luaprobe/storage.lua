@@ -1,10 +1,12 @@
 --- Storage of tasks, cgroups, inodes and sockets, one value at a time.
 --
--- User space names the owner by a descriptor, which is opened for each call: a process by its pid, a cgroup or a file
--- by its path, a socket by the number of a descriptor of this process.
+-- User space names the owner by a descriptor, which is opened for each call: a process by its pid, a file by its path,
+-- a cgroup of version 2 by its directory or by its name below the mount point, a socket by the number of a descriptor
+-- of this process.
 -- @module luaprobe.storage
 local C = require "luaprobe.cdef"
 local ffi = require "ffi"
+local cgroup = require "luaprobe.cgroup"
 local entries = require "luaprobe.entries"
 local err = require "luaprobe.error"
 
@@ -21,10 +23,17 @@ local KEYS = {
   other = { is = function(owner) return err.is_path(owner) end, name = "a path" },
 }
 
+local function open_cgroup(self, path)
+  local fd, reason = cgroup.open(path)
+  if fd then return fd end
+  err.raise { code = "EINVAL", stage = "map", message = ("map %s: %s"):format(self.name, reason) }
+end
+
 local function open_owner(self, owner)
   local wanted = KEYS[self.kind] or KEYS.other
   if not wanted.is(owner) then err.misuse("map %s: the key is %s", self.name, wanted.name) end
   if self.kind == "sk_storage" then return owner, false end
+  if self.kind == "cgrp_storage" then return open_cgroup(self, owner), true end
   local is_task = self.kind == "task_storage"
   return err.check(is_task and C.lp_fd_of_process(owner) or C.lp_fd_of_path(owner)), true
 end
@@ -43,7 +52,7 @@ local Storage = {}
 --- The value that the owner has, nil when it has none.
 -- @tparam number|string owner a pid, or a path
 function Storage:get(owner)
-  local a = self.access or entries.open(self)
+  local a = entries.access_of(self)
   local found = with_owner(self, owner, function() return C.lp_map_lookup(a.fd, key, a.value_memory) end)
   return found and a.value.copy(a.value_memory) or nil
 end
@@ -55,7 +64,7 @@ end
 
 --- Gives the owner a value.
 function Storage:set(owner, new)
-  local a = self.access or entries.open(self)
+  local a = entries.access_of(self)
   local memory = entries.value_of(self, a, new)
   with_owner(self, owner, function() return C.lp_map_update(a.fd, key, memory, 0) end)
 end
@@ -63,7 +72,7 @@ end
 --- Takes the owner's value away.
 -- @treturn boolean whether there was one
 function Storage:delete(owner)
-  local a = self.access or entries.open(self)
+  local a = entries.access_of(self)
   return with_owner(self, owner, function() return C.lp_map_delete(a.fd, key) end)
 end
 

@@ -12,13 +12,21 @@ local function shown(value)
   return "a " .. type(value)
 end
 
+local function not_a_method_call(object, name)
+  err.misuse("%s is called with a colon: %s:%s(…), not %s.%s(…)", name, object, name, object, name)
+end
+
 --- Raises a misuse unless a method was called on an object that has it: c.top(3) is easily typed for c:top(3).
 -- @tparam table class the objects' metatable
 -- @param self
 -- @tparam string name of the method
 function M.method(class, self, name)
-  if getmetatable(self) == class then return end
-  err.misuse("%s is called with a colon: OBJECT:%s(…), not OBJECT.%s(…)", name, name, name)
+  if getmetatable(self) ~= class then not_a_method_call("OBJECT", name) end
+end
+
+--- The same for a method of maps, which have a metatable for each kind.
+function M.map_method(self, name)
+  if not require("luaprobe.map").is(self) then not_a_method_call("MAP", name) end
 end
 
 --- A whole number from 1 on, or nil.
@@ -38,6 +46,18 @@ end
 function M.seconds(what, value)
   if value == nil or type(value) == "number" and value > 0 and value < FOREVER then return end
   err.misuse("%s takes a number of seconds, not %s", what, shown(value))
+end
+
+--- A time that may be none at all, or for ever; or nil.
+function M.delay(what, value)
+  if value == nil or type(value) == "number" and value >= 0 then return end
+  err.misuse("%s is a number of seconds, not %s", what, shown(value))
+end
+
+--- How often something happened.
+function M.count(what, value)
+  if type(value) == "number" and value >= 0 and value < math.huge then return end
+  err.misuse("%s is a number from 0 on, not %s", what, shown(value))
 end
 
 --- True, false, or nil.

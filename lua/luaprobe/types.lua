@@ -8,6 +8,7 @@ local bit = require "bit"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 local layout = require "luaprobe.layout"
+local takes = require "luaprobe.takes"
 local value = require "luaprobe.value"
 
 -- BTF_KIND_* of <linux/btf.h>
@@ -146,6 +147,8 @@ end
 --- Finds a type by its C name: "struct event", "enum state", a typedef's name, "int", "long unsigned int".
 -- @treturn table|nil its description
 function Types:find(name)
+  takes.method(Types, self, "find")
+  if type(name) ~= "string" then err.misuse("a type is given by its name, not as a %s", type(name)) end
   if self.empty then return nil end
   local kind, tag = name:match "^(%a+)%s+([%w_.]+)$"
   local number = NUMBERS[kind]

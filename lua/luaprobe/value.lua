@@ -240,7 +240,7 @@ end
 -- @param types the luaprobe.types of the object
 -- @param address where, as a pointer
 -- @tparam number id the BTF type
--- @param value see the table above
+-- @param value see the table of luaprobe.value
 -- @tparam string name what the value is called in messages
 -- @return true, or nil and the reason, naming the field: then nothing was written
 function M.write(types, address, id, value, name)
@@ -252,30 +252,70 @@ function M.write(types, address, id, value, name)
   return nil, reason
 end
 
+local read_from = setmetatable({}, { __mode = "k" }) -- the types of tables that stand for memory
+
+--- Remembers what memory a table was read from, for luaprobe.pretty: a number does not tell that it is an enumerator.
+-- @param any what read gave; only tables are remembered
+-- @tparam table type the description of its type
+-- @return the same value
+function M.remember(any, type)
+  if type_of(any) == "table" then read_from[any] = type end
+  return any
+end
+
+--- The type of the memory that a table was read from; nil where it was none, or nobody remembered it.
+function M.type_of(list)
+  return read_from[list]
+end
+
+--- The array without a length at the end of a record whose size is known, as a type that has the record's elements.
+-- @param types the luaprobe.types of the object
+-- @tparam table type the description of the record's type
+-- @tparam table member of it
+-- @tparam[opt] number size bytes of the record; nil when it is not known
+-- @treturn table|nil `kind`, `of`, `count`; nil when the member is no such array
+function M.open_array(types, type, member, size)
+  if not size or member ~= type.members[#type.members] then return nil end
+  local array = types:get(member.type_id)
+  if array.kind ~= "array" or array.count ~= 0 then return nil end
+  local element = math.max(1, types:get(array.of).size)
+  return { kind = "array", of = array.of, count = math.max(0, math.floor((size - member.offset) / element)) }
+end
+
+local function read_array(types, address, array)
+  if M.is_char_array(types, array) then
+    return ffi.string(address, C.lp_text_length(ffi.cast("const char *", address), array.count))
+  end
+  local result, size = {}, types:get(array.of).size
+  for i = 1, array.count do result[i] = M.read(types, address + (i - 1) * size, array.of) end
+  return result
+end
+
+local function read_members(types, address, type, size)
+  local result, whole = {}, ffi.cast(types:pointer(type.id), address)
+  for name, member in pairs(types:fields(type)) do
+    local open = M.open_array(types, type, member, size)
+    if open then
+      result[name] = read_array(types, address + member.offset, open)
+    elseif member.bit_size then
+      result[name] = M.integer(whole[0][name])
+    else
+      result[name] = M.read(types, address + member.offset, member.type_id)
+    end
+  end
+  return result
+end
+
 --- Reads memory as a Lua value.
 -- @param types the luaprobe.types of the object
 -- @param address where, as a pointer
 -- @tparam number id the BTF type
-function M.read(types, address, id)
+-- @tparam[opt] number size bytes that there are, of a record that ends in an array without a length
+function M.read(types, address, id, size)
   local type = types:get(id)
   address = ffi.cast(uint8_pointer, address)
-  if M.is_char_array(types, type) then
-    return ffi.string(address, C.lp_text_length(ffi.cast("const char *", address), type.count))
-  elseif type.kind == "array" then
-    local result, size = {}, types:get(type.of).size
-    for i = 1, type.count do result[i] = M.read(types, address + (i - 1) * size, type.of) end
-    return result
-  elseif type.kind == "struct" or type.kind == "union" then
-    local result, whole = {}, ffi.cast(types:pointer(id), address)
-    for name, member in pairs(types:fields(type)) do
-      if member.bit_size then
-        result[name] = M.integer(whole[0][name])
-      else
-        result[name] = M.read(types, address + member.offset, member.type_id)
-      end
-    end
-    return result
-  end
+  if type.kind == "array" then return read_array(types, address, type) end
+  if type.kind == "struct" or type.kind == "union" then return read_members(types, address, type, size) end
   local value = ffi.cast(types:pointer(id), address)[0]
   if type.kind == "ptr" then return M.integer(ffi.cast("uintptr_t", value)) end
   if type.kind == "int" and type.size > 8 then return ffi.string(address, type.size) end

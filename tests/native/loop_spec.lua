@@ -108,6 +108,26 @@ describe("the loop", function()
     assert.is_truthy(tostring(reason):find "loop_spec.lua:%d+: bare$", reason)
   end)
 
+  it("passes on what a handler raises that is no text, as it is", function()
+    local mine = setmetatable({}, { __tostring = function() return "mine" end })
+    for _, raised in ipairs { { code = 5 }, mine, 7, true } do
+      local subscription = lp.on(object.maps.events, function() error(raised, 0) end)
+      calls(1)
+      local ok, reason = pcall(lp.run, { timeout = 5 })
+      assert.is_false(ok)
+      assert.are.equal(raised, reason)
+      subscription.stop()
+    end
+    local timer = lp.after(0, function() error { code = 6 } end)
+    assert.are.equal(6, select(2, pcall(lp.run, { timeout = 5 })).code)
+    timer.stop()
+    lp.on(object.maps.events, function() error(mine) end, { on_error = "count" })
+    calls(1)
+    lp.run { timeout = 0.1 }
+    local errors = lp.stats().sources[1]
+    assert.is_truthy(errors.first_error:find "loop_spec.lua:%d+: mine$", errors.first_error)
+  end)
+
   it("counts errors and goes on with on_error = \"count\"", function()
     local seen, ticks = 0, 0
     lp.on(object.maps.events, function(event)

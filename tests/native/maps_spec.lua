@@ -67,6 +67,26 @@ describe("maps", function()
     contains(refusal(map.update_if, map, "maybe", 1, 1), '"absent" or "present"')
   end)
 
+  it("show structs in a loop, which lp.copy keeps", function()
+    local map, kept = maps.structs, {}
+    for pid = 1, 3 do map:set({ pid = pid, comm = "cat" }, { count = pid * 10, pair = { pid, -pid } }) end
+    local view
+    for key, value in map:items() do
+      kept[#kept + 1] = { key = lp.copy(key), value = lp.copy(value), pair = lp.copy(value.pair) }
+      view = value
+    end
+    map:clear()
+    collectgarbage()
+    for _, each in ipairs(kept) do
+      local pid = each.key.pid
+      assert.are.same({ pid * 10, pid, -pid, pid, -pid }, { tonumber(each.value.count), each.value.pair[0],
+        each.value.pair[1], each.pair[0], each.pair[1] })
+      assert.are.equal(pid, lp.copy(each.key).pid) -- a copy is copied too
+    end
+    contains(refusal(lp.copy, view), "that a loop gives now")
+    contains(refusal(lp.copy, ffi.new "int[2]"), "lp.copy takes an event, or a struct or array of a map")
+  end)
+
   it("of structs take tables and structs, and give structs", function()
     local map = maps.structs
     map:set({ pid = 5, comm = "cat" }, { count = 3, state = "BUSY", pair = { -1, 2 }, name = "abc" })
@@ -192,6 +212,10 @@ describe("maps", function()
     assert.are.equal(32, networks6:get "2001:db8:1::5")
     assert.is_nil(networks6:get "2002::1")
     assert.are.same({ ["2001:db8::/32"] = 32 }, all_of(networks6))
+    local drained = {}
+    for network, value in networks:drain() do drained[network] = value end
+    assert.are.same({ ["10.1.0.0/16"] = 16, ["0.0.0.0/0"] = 0 }, drained)
+    assert.are.same({}, all_of(networks))
     for _, wrong in ipairs { "10.0.0.0/33", "10.0.0", "10.0.0.0/", "10.0.0.0/8x", "", "::1", "10.0.0.0/-1", "x" } do
       contains(refusal(networks.get, networks, wrong), "not an IPv4 network", "10.0.0.0/8")
     end
@@ -226,6 +250,11 @@ describe("maps", function()
     assert.are.equal(33, inner:get(3))
     inner:close()
     contains(refusal(function() return inner:get(3) end), "is closed")
+    contains(refusal(maps.tables.set, maps.tables, 0, maps.structs), "map tables: it takes a hash with keys of 4 bytes",
+      "and map structs is a hash with keys of 20 bytes", "obj.maps.tables:create()")
+    local made = maps.tables:create()
+    made:close()
+    contains(refusal(made.get, made, 1), "map without a name is closed")
     assert.is_nil(maps.tables:get(0))
     local new = maps.tables:create()
     new:set(1, 2 ^ 40)
@@ -356,6 +385,18 @@ describe("maps", function()
   end)
 end)
 
+-- Compiled before any test: the directory of what was compiled stays open.
+local OF_CGROUPS = version >= 6002 and lp.compile [[
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+struct {
+    __uint(type, 32); /* BPF_MAP_TYPE_CGRP_STORAGE, which older headers have not */
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, __u64);
+} of_cgroups SEC(".maps");
+]]
+
 describe("newer kinds of maps", function()
   helper.check_leaks(before_each, after_each)
 
@@ -375,6 +416,9 @@ describe("newer kinds of maps", function()
     assert.are.equal(1, object.data.received)
     assert.are.same({ number = 9, word = "go" }, object.data.last)
     local sent = 0
+    local commands = object.maps.commands
+    contains(refusal(commands.send, commands, ("x"):rep(commands.max_entries)), "map commands: a sample of",
+      "larger than its buffer, which holds up to " .. commands.max_entries - 8, "max_entries before load")
     while object.maps.commands:send(("x"):rep(16)) do sent = sent + 1 end
     assert.is_true(sent > 100 and sent <= 4096 / 24, sent)
     contains(refusal(function() return object.maps.commands:send {} end), "struct NAME")
@@ -395,6 +439,21 @@ describe("newer kinds of maps", function()
     assert.is_false(map:delete(helper.pid))
     contains(refusal(map.get, map, 4194304), "process 4194304")
     contains(refusal(map.get, map, "x"), "a process's pid")
+    object:close()
+  end)
+
+  it("are storage of cgroups, of version 2 only", function()
+    local mount = require("luaprobe.cgroup").mounts()[1]
+    if not OF_CGROUPS or not mount then return pending "there is no cgroup storage, or no cgroup2" end
+    local object = lp.load(OF_CGROUPS)
+    local map = object.maps.of_cgroups
+    map:set(mount, 12)
+    assert.are.equal(12, map:get "/")
+    assert.is_true(map:delete(mount))
+    for _, call in ipairs { map.get, map.set, map.delete } do
+      contains(refusal(call, map, "/tmp", 1), "map of_cgroups: '/tmp' is no control group of version 2")
+    end
+    contains(refusal(map.get, map, "/no/such"), "there is no control group '/no/such'")
     object:close()
   end)
 end)

@@ -108,6 +108,7 @@ describe("values", function()
   it("of arrays of arrays are read, written and refused by element", function()
     assert.are.same({ { 1, 2, 3 }, { 4, 5, 6 } }, object.data.matrix)
     object.data.matrix = { [2] = { [3] = 99 } }
+    object.data.matrix[2][3] = 5 -- a copy's
     assert.are.same({ { 1, 2, 3 }, { 4, 5, 99 } }, object.data.matrix)
     local function refused(value, ...) contains(refusal(function() object.data.matrix = value end), ...) end
     refused({ [3] = { 1 } }, "matrix[3]", "1 to 2")

@@ -9,6 +9,10 @@ end
 
 local lp = require "luaprobe"
 local accounts = require "luaprobe.accounts"
+local json = require "luaprobe.json"
+local pretty = require "luaprobe.pretty"
+
+local contains = helper.contains
 
 local function calls(count)
   for _ = 1, count do helper.getpgid(0) end
@@ -19,6 +23,13 @@ local function misuse(pattern, fn, ...)
   assert.is_false(ok)
   assert.is_truthy(tostring(reason):find(pattern), tostring(reason))
 end
+
+-- Compiled before any test: the directory of what was compiled stays open.
+local NUMBERS = lp.compile [[
+#include "luaprobe.bpf.h"
+typedef __u16 numbers_t[4];
+LP_EVENTS(events, numbers_t);
+]]
 
 describe("an event stream", function()
   local object
@@ -81,6 +92,7 @@ describe("an event stream", function()
       for event, size in object.maps.events:each { timeout = 0.1 } do
         kept[#kept + 1], tails[#tails + 1] = lp.copy(event), event.tail
         assert.are.equal(size - 16, #event.tail)
+        assert.are.equal(size - 16, #lp.totable(event).fill)
         assert.are.equal(size, kept[#kept].size)
       end
       calls(4)
@@ -92,6 +104,7 @@ describe("an event stream", function()
         assert.are.equal(number, tonumber(event.number))
         assert.are.equal(number % 97, event.length)
         assert.are.equal(tails[i], event.tail)
+        assert.are.equal(tails[i], string.char(unpack(lp.totable(event).fill)))
         assert.are.equal((string.char(number % 256)):rep(number % 97), event.tail:sub(1, event.length))
         if kind == "ring" then assert.are.equal(event.length, #event.tail) end
       end
@@ -128,6 +141,47 @@ describe("an event stream", function()
     end)
   end
 
+  it("that ends in an array of structs is shown with those that the event has", function()
+    for count, shown in pairs {
+      [0] = "{}", [2] = "{ { number = 1, square = 1 }, { number = 2, square = 4 } }",
+      [3] = "{ { number = 1, square = 1 }, { number = 2, square = 4 }, { number = 3, square = 9 } }",
+    } do
+      open("tails", "ring", { count = count }):attach()
+      calls(1)
+      local seen = 0
+      for event in object.maps.events:each { timeout = 0.1 } do
+        for _, each in ipairs { event, lp.copy(event) } do
+          contains(pretty.text(each, { depth = 3 }):gsub("%s+", " "):gsub(", }", " }"),
+            ("count = %d, none = {}, pairs = %s"):format(count, shown))
+          assert.are.equal(count, #lp.totable(each).pairs)
+          assert.are.same({ number = 3, square = 9 }, lp.totable(each).pairs[3] or { number = 3, square = 9 })
+          local _, pairs_in_json = json.encode(each):gsub('"square"', "")
+          assert.are.equal(count, pairs_in_json)
+        end
+        seen = seen + 1
+      end
+      assert.are.equal(1, seen)
+      object:close()
+    end
+    open("tails"):load()
+    object.maps.counts:set(1, { count = 5 })
+    for _, value in object.maps.counts:items() do -- of the events' type, but no event
+      assert.are.same({ count = 5, none = {}, pairs = {} }, lp.totable(value))
+      assert.are.equal(5, lp.copy(value).count)
+    end
+  end)
+
+  it("is of structs, or is refused when the object is opened", function()
+    open("sample"):load()
+    contains(helper.refusal(lp.open, NUMBERS), "map events: LP_EVENTS of numbers_t: events are structs",
+      "hint: write struct events_event { numbers_t value; }")
+    for _, wrong in ipairs { ffi.typeof "uint64_t", ffi.typeof "char[8]", ffi.typeof "struct { int a; } *", 5LL } do
+      misuse("events are structs", object.maps.events.each, object.maps.events, { type = wrong })
+    end
+    misuse("events are structs, and __u64 is none", object.maps.events.each, object.maps.events, { type = "__u64" })
+    misuse("not a number", object.maps.events.each, object.maps.events, { type = 5 })
+  end)
+
   it("chooses a ring buffer by itself, and follows --buffer", function()
     open("sample"):load()
     assert.are.equal(27, object.maps.events:info().type)
@@ -137,8 +191,7 @@ describe("an event stream", function()
     local _, wrong, status = helper.luaprobe_run("opensnoop --buffer pipe")
     assert.are.equal(2, status)
     assert.is_truthy(wrong:find "'%-%-buffer' must be one of 'ring', 'perf'")
-    open("sample").maps.events.buffer = "pipe"
-    misuse('buffer is "ring" or "perf"', object.load, object)
+    misuse('buffer is "ring" or "perf"', function() open("sample").maps.events.buffer = "pipe" end)
   end)
 
   it("of other people's programs is read as well, typed or by name", function()
@@ -169,6 +222,18 @@ describe("an event stream", function()
     for event in maps.typed:each { order = "time", timeout = 0.2 } do last = tonumber(event.ts) end
     assert.is_true(last > 0)
     misuse("no 64%-bit member 'length'", maps.typed.each, maps.typed, { order = "time", time = "length" })
+  end)
+
+  it("of a perf event array with fewer entries than CPUs gives what the first ones sent", function()
+    open("foreign").maps.perf.max_entries = 1
+    object:attach()
+    local map, opts = object.maps.perf, { type = "struct event" }
+    assert.are.equal(0, map:poll(0, function() end, opts)) -- opens the buffer
+    helper.on_cpu(0, function() calls(5) end)
+    assert.are.equal(5, map:poll(1, function(_, _, cpu) assert.are.equal(0, cpu) end, opts))
+    if accounts.cpus() == 1 then return end
+    helper.on_cpu(1, function() calls(5) end)
+    assert.are.equal(0, map:poll(0.2, function() end, opts))
   end)
 
   it("wakes a sleeping loop when the buffer of another's program gets something", function()
