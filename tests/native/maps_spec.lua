@@ -385,18 +385,6 @@ describe("maps", function()
   end)
 end)
 
--- Compiled before any test: the directory of what was compiled stays open.
-local OF_CGROUPS = version >= 6002 and lp.compile [[
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-struct {
-    __uint(type, 32); /* BPF_MAP_TYPE_CGRP_STORAGE, which older headers have not */
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __type(key, int);
-    __type(value, __u64);
-} of_cgroups SEC(".maps");
-]]
-
 describe("newer kinds of maps", function()
   helper.check_leaks(before_each, after_each)
 
@@ -444,8 +432,9 @@ describe("newer kinds of maps", function()
 
   it("are storage of cgroups, of version 2 only", function()
     local mount = require("luaprobe.cgroup").mounts()[1]
-    if not OF_CGROUPS or not mount then return pending "there is no cgroup storage, or no cgroup2" end
-    local object = lp.load(OF_CGROUPS)
+    if version < 6002 or not mount then return pending "there is no cgroup storage, or no cgroup2" end
+    local object = helper.open "of_cgroups"
+    object:load()
     local map = object.maps.of_cgroups
     map:set(mount, 12)
     assert.are.equal(12, map:get "/")

@@ -44,6 +44,9 @@ local function start_callee(count)
   os.execute("mkfifo " .. directory .. "/in")
   local job = helper.start(callee .. " <" .. directory .. "/in")
   local input = assert(io.open(directory .. "/in", "w"))
+  assert(helper.eventually(30, function() -- it has its libraries
+    return helper.read(("/proc/%d/maps"):format(job.pid)):find("libc", 1, true)
+  end))
   return {
     pid = job.pid,
     go = function()
