@@ -28,30 +28,24 @@ end
 
 -- ---- types -----------------------------------------------------------------------------------------------------
 
--- The type of what is in the stream, from the pointer that LP_EVENTS left in the object's BTF.
+-- The type of what is in the stream, from the pointer that LP_EVENTS left in the object's BTF, and its id as it is
+-- written there: a typedef's.
 local function declared_event_type(map)
   local types = map.types
   local section = types:find "datasec .luaprobe"
   for _, member in ipairs(section and section.members or {}) do
-    if member.name == "lp_event_of_" .. map.name then return types:get(types:get(member.type_id).of) end
+    local pointer = member.name == "lp_event_of_" .. map.name and types:get(member.type_id)
+    if pointer and pointer.kind == "ptr" then return types:get(pointer.of), pointer.of end
   end
 end
 
---- Refuses an object that declares streams of anything but structs: there would be no members to tell an event by.
--- @raise error of stage "open"
-function M.check_declarations(object)
-  local types = object.types
-  local section = types:find "datasec .luaprobe"
-  for _, member in ipairs(section and section.members or {}) do
-    local name, pointer = member.name:match "^lp_event_of_(.*)", types:get(member.type_id)
-    if name and pointer.kind == "ptr" and not types:get(pointer.of).members then
-      local declared = types:declaration(pointer.of)
-      err.raise { code = "EINVAL", stage = "open",
-        message = ("%s: map %s: LP_EVENTS of %s: events are structs or unions"):format(object.name, name, declared),
-        hint = ("write struct %s_event { %s; }; LP_EVENTS(%s, struct %s_event);"):format(name,
-          types:declaration(pointer.of, "value"), name, name) }
-    end
-  end
+-- Raises that a declared stream is not one of structs: there would be no members to tell an event by.
+local function not_of_structs(map, id)
+  local declared, as_member = map.types:declaration(id), map.types:declaration(id, "value")
+  err.raise { code = "EINVAL", stage = "events",
+    message = ("map %s: LP_EVENTS of %s: events are structs or unions"):format(map.name, declared),
+    hint = ("write struct %s_event { %s; }; LP_EVENTS(%s, struct %s_event);"):format(map.name, as_member, map.name,
+      map.name) }
 end
 
 -- A ring buffer's value type, as some declare it: __type(value, struct event).
@@ -84,7 +78,9 @@ local function layout_of(map, wanted)
   if wanted ~= nil and type(wanted) ~= "string" then
     err.misuse('map %s: type is "struct NAME" or an FFI type, not a %s', map.name, type(wanted))
   end
-  local type = wanted and named_event_type(map, wanted) or declared_event_type(map) or value_type(map)
+  local declared, declared_id = declared_event_type(map)
+  local type = wanted and named_event_type(map, wanted) or declared or value_type(map)
+  if type == declared and declared and not type.members then not_of_structs(map, declared_id) end
   if not type then
     err.misuse('map %s of %s does not say what its events are: pass type = "struct NAME"', map.name, map.object.name)
   end

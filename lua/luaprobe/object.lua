@@ -204,7 +204,6 @@ end
 local OPTIONS = { const = true, data = true, maps = true, programs = true, kconfig = true, pin = true }
 
 local function adjust(object, opts)
-  event_map.check_declarations(object)
   each_of("const", opts.const, function(name, new) object.const[name] = new end)
   each_of("data", opts.data, function(name, new) object.data[name] = new end)
   each_of("maps", opts.maps, function(name, properties) set_map(object, name, properties) end)
