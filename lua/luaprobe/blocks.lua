@@ -105,10 +105,16 @@ local function is_call(tokens, i)
   return token and (token.kind == "string" or token.text == "(" or token.text == "{")
 end
 
+-- `{ a = ` or `, a = ` or `; a = ` within braces: the field of a table, which is not followed.
+local function is_table_field(tokens, i)
+  local before = tokens[i - 1] and tokens[i - 1].text
+  return before == "{" or tokens[i].in_table and (before == ";" or before == ",")
+end
+
 -- `a, b, c =` at `i`: the names, and the place behind them.
 local function assigned_names(tokens, i)
   local before = tokens[i - 1]
-  if not is_free_name(tokens, i) or before and before.text == "," then return nil end
+  if not is_free_name(tokens, i) or before and before.text == "," or is_table_field(tokens, i) then return nil end
   local list = { tokens[i].text }
   while tokens[i + 1] and tokens[i + 1].text == "," and tokens[i + 2] and tokens[i + 2].kind == "name" do
     i = i + 2
@@ -196,6 +202,19 @@ local function note_use(tokens, i, names, found)
   found.unfollowed[#found.unfollowed + 1] = { what = what, line = tokens[i].line }
 end
 
+local OPENS = { ["("] = true, ["["] = true, ["{"] = true }
+local CLOSES = { [")"] = true, ["]"] = true, ["}"] = true }
+
+-- Notes of each token whether the innermost bracket around it is a table's.
+local function note_tables(tokens)
+  local open = {}
+  for _, token in ipairs(tokens) do
+    if token.kind == "symbol" and CLOSES[token.text] then open[#open] = nil end
+    token.in_table = open[#open] == "{"
+    if token.kind == "symbol" and OPENS[token.text] then open[#open + 1] = token.text end
+  end
+end
+
 --- What a script's text compiles and loads.
 -- @tparam string text
 -- @treturn table `blocks`: `{text, options, line}` of each lp.compile, `text` nil when its arguments are not literals;
@@ -203,6 +222,7 @@ end
 --   the text does not tell what is compiled or loaded; in the order of the text
 function M.scan(text)
   local tokens = lexer.tokens((text:gsub("\r\n", "\n")))
+  note_tables(tokens)
   local names = { library = {}, call = {}, compiled = {}, followed = {} }
   local found = { blocks = {}, objects = {}, unfollowed = {} }
   for i = 1, #tokens do

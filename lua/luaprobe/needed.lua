@@ -2,6 +2,7 @@
 -- @module luaprobe.needed
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
+local asks = require "luaprobe.asks"
 local blocks = require "luaprobe.blocks"
 local clang = require "luaprobe.clang"
 local compile = require "luaprobe.compile"
@@ -72,6 +73,29 @@ local function item_of_object(found, name)
   return { name = found.name, line = found.line, is_path = true, object_path = found.name }
 end
 
+-- Ways to code, and to the library luaprobe, that the text does not show.
+local HIDES = { require = true, load = true, loadstring = true, loadfile = true, dofile = true, getfenv = true,
+  setfenv = true, module = true, _G = true, ["debug.getregistry"] = true, ["package.loaded"] = true,
+  ["package.loaders"] = true, ["package.preload"] = true, ["package[?]"] = true }
+
+local HARMLESS = { argparse = true, ["table.new"] = true, ["table.clear"] = true, ["string.buffer"] = true }
+for name in ("string table math coroutine jit.util jit.opt"):gmatch "%S+" do HARMLESS[name] = true end
+
+local function hides(name)
+  local module = name:match "^require%((.*)%)$"
+  return HIDES[name] or module and not HARMLESS[module]
+end
+
+-- What the script's bytecode asks for that could compile or load what its text does not tell.
+local function note_hidden(text, name, notes)
+  for _, library in ipairs(asks.of(text, name) or {}) do
+    if hides(library.name) then
+      notes[#notes + 1] = ("line %s: what %s gives cannot be told from the text: what that compiles or loads is not "
+        .. "seen, and not packed"):format(table.concat(library.lines, ", "), library.name)
+    end
+  end
+end
+
 --- What a script needs, as far as its text tells.
 -- @tparam string name
 -- @tparam string|nil path where it lies
@@ -98,6 +122,7 @@ function M.of(name, path, text)
     notes[#notes + 1] = ("line %d: %s cannot be told from the text: what that compiles or loads is not seen, and not "
       .. "packed"):format(use.line, use.what)
   end
+  note_hidden(text, name, notes)
   return items, notes
 end
 

@@ -88,8 +88,13 @@ char LICENSE[] SEC("license") = "GPL";
     out, status = of_script "local lp = require 'luaprobe'\nlp.load(name)\nlp.load 'nonesuch'"
     assert.are.equal(1, status)
     assert.is_truthy(out:find("NO   nonesuch ", 1, true) and out:find("note: line 2:", 1, true), out)
-    out, status = of_script "local lp = require 'luaprobe'\nlp.load(name)"
-    assert.are.equal(1, status, out)
+    for _, text in ipairs { "local lp = require 'luaprobe'\nlp.load(name)", "pcall(require, 'luaprobe')",
+      "local m = { lp = require 'luaprobe' } m.lp.load 'x'", "loadstring(text)()", "package.loaded.luaprobe.load 'x'",
+      "setmetatable({}, { __index = require 'luaprobe' }).load 'x'", "require 'a_module_of_somebody'" } do
+      out, status = of_script(text)
+      assert.are.equal(1, status, out)
+      assert.is_truthy(out:find("cannot be told from the text", 1, true), out)
+    end
   end)
 
   it("looks at what would run of a packed script that was edited", function()

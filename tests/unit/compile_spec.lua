@@ -22,6 +22,8 @@ describe("the programs of a script", function()
     assert.are.equal("a@1", names "local lp = require 'luaprobe' lp['compile']'a'")
     assert.are.equal("a@1 n:1",
       names [[local lp = require 'luaprobe'; local q = lp; local r = q; q.compile 'a' r.load 'n']])
+    assert.are.equal("n:2 a@3", (names("local lp = require 'luaprobe'\n::x:: lp.load 'n'\n::y::lp.compile 'a'"):gsub(
+      "(a@3) (n:2)", "%2 %1")))
     assert.are.equal("f@2", names "#!/x 'y\nlocal lp = require 'luaprobe' lp.compile 'f'")
   end)
 
@@ -50,6 +52,10 @@ describe("the programs of a script", function()
     assert.are.equal("what becomes of the library luaprobe here@2", unfollowed "f(lp)")
     assert.are.equal("what becomes of the library luaprobe here@2", unfollowed "lp[k] 'x'")
     assert.are.equal("what becomes of lp.compile here@2", unfollowed "local c = lp.compile f(c)")
+    for _, text in ipairs { "local m = { lp = require 'luaprobe' } m.lp.load 'x'", "f { a, lp = lp }",
+      "local l = setmetatable({}, { __index = require 'luaprobe' })", "f { 1; lp = require 'luaprobe' }" } do
+      assert.are.equal("what becomes of the library luaprobe here@2", unfollowed(text), text)
+    end
     for _, text in ipairs { "lp.load 'x'", "lp.load(lp.compile 'x')", "local p = lp.compile 'x' lp.load(p)",
       "lp.columns { 'x' }", "local c, o = lp.compile, lp.open", "local q = lp q.text(lp.text)",
       "local x = { lp = 1 }" } do

@@ -131,6 +131,15 @@ describe("the libraries that a script asks for", function()
     assert.are.equal("package!@1 package.loadlib!@1", (names("package.loadlib()"):gsub("package@", "package!@")))
   end)
 
+  it("are told of where require itself goes elsewhere", function()
+    for _, text in ipairs { "pcall(require, 'ffi')", "t = { r = require }", "f(require)", "coroutine.wrap(require)",
+      "return require", "r = require", "local r = require r 'ffi'", "return function() return f, require end",
+      "(require)('x', require)", "_G.require 'ffi'" } do
+      assert.is_truthy((" " .. names(text)):find(" require!@1", 1, true), text)
+    end
+    assert.are.equal("", names "local a, b = require 'bit', require('luaprobe') return require 'luaprobe'")
+  end)
+
   it("are found behind another environment, and among luaprobe's own functions", function()
     assert.are.equal("module!@1 os.execute!@2", names "module 'os'\nexecute 'x'")
     assert.are.equal("io.popen!@2 module!@1", names "module('io')\npopen 'x'")
@@ -146,7 +155,8 @@ describe("the libraries that a script asks for", function()
 
   it("of a text that is no Lua, or bytecode, are none", function()
     assert.is_nil(asks.of("print(", "test"))
-    assert.is_nil(asks.of(string.dump(function() end), "test"))
+    assert.are.equal("test: is bytecode, not text: what it would do cannot be told",
+      select(2, asks.of(string.dump(function() end), "test")))
   end)
 end)
 
