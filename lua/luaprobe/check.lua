@@ -130,13 +130,15 @@ local function show_machine(rows)
   end
 end
 
+local INDENT = (" "):rep(32)
+
 local function show_programs(rows)
   for _, row in ipairs(rows) do
     local state = row.loads and row.attaches and "yes" or "NO"
     local target = row.target or row.section and row.section .. ", which says no target" or "is not there"
     print(("%-4s %-26s %s"):format(state, text.of(row.name), text.of(target)))
-    if row.reason then print(("     %-26s %s"):format("", text.of(row.reason))) end
-    if row.mend then print(("     %-26s %s"):format("", text.of(row.mend))) end
+    if row.reason then print(INDENT .. text.paragraph(row.reason, INDENT)) end
+    if row.mend then print(INDENT .. text.paragraph(row.mend, INDENT)) end
   end
 end
 
@@ -174,7 +176,7 @@ function M.run(what, as_json)
     (what and show_programs or show_machine)(rows)
   end
   for _, note in ipairs(notes or {}) do
-    (as_json and io.stderr or io.stdout):write("note: ", text.of(note), "\n")
+    (as_json and io.stderr or io.stdout):write("note: ", text.paragraph(note, "  "), "\n")
   end
   if not what then return machine_runs(rows) end
   return all_run(rows) and (#rows > 0 or #notes == 1) -- of what is not known nothing can be promised

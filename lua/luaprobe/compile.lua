@@ -202,6 +202,24 @@ function M.block(compiler, block, arch)
   return result.bytes
 end
 
+M.NO_OPTIONS = { cflags = {}, include = {} }
+
+--- Compiles NAME.bpf.c, of which there is no object.
+-- @tparam string path
+-- @treturn string the object's bytes
+-- @raise error of stage "compile" when there is no clang, or it does not compile
+function M.file(path)
+  local compiler = clang.find()
+  if not compiler then
+    err.raise { code = "ENOENT", stage = "compile",
+      message = ("%s is C text, there is no object made of it, and there is no clang here to compile it"):format(path),
+      hint = "either install clang here (apt install clang libbpf-dev linux-libc-dev), or put the object beside it" }
+  end
+  local block = { text = assert(files.read(path)), options = M.NO_OPTIONS, line = 1, file = path:match "[^/]+$",
+    directory = path:match "^(.*/)" }
+  return M.block(compiler, block, clang.here)
+end
+
 -- Where a text stands in the script that has it: the line, or nil.
 local function line_of(script, text, near)
   local best

@@ -81,9 +81,14 @@ local function show_needs(object)
   say("  %-10s Linux %s or newer: %s; luaprobe itself needs 5.10", "kernel", object.kernel, table.concat(words, ", "))
 end
 
+local function origin_of(object)
+  if not object.arch then return "object" end
+  if object.packed then return "packed for " .. object.arch end
+  return object.compiled and "compiled for " .. object.arch or "object for " .. object.arch
+end
+
 local function show_object(object)
-  local origin = not object.arch and "object"
-    or (object.packed and "packed for %s" or "compiled for %s"):format(object.arch)
+  local origin = origin_of(object)
   say("%s (%s)", object.name, origin)
   show_programs(object)
   show_maps(object)
@@ -108,14 +113,18 @@ local function show_objects(objects)
   local shown = {}
   for _, pass in ipairs { clang.here, false } do
     for _, object in ipairs(objects) do
-      if (object.arch == pass or object.arch == nil or not pass) and not shown[object.name] then
+      local is_here = object.arch == pass or object.arch == nil
+      if (is_here or not pass) and not object.stale and not shown[object.name] then
         shown[object.name] = object
         show_object(object)
       end
     end
   end
   for _, object in ipairs(objects) do
-    if shown[object.name] ~= object and not are_alike(shown[object.name], object) then
+    if object.stale then
+      say("%s (packed for %s): of another C text than the script has, %s, sha256 %s", object.name, object.arch,
+        size(object.size), object.sha256)
+    elseif shown[object.name] ~= object and not are_alike(shown[object.name], object) then
       show_object(object)
     elseif shown[object.name] ~= object then
       say("%s (packed for %s): the same, %s, sha256 %s", object.name, object.arch, size(object.size), object.sha256)
@@ -136,7 +145,7 @@ end
 function M.show(report)
   local packed = #report.architectures > 0 and ", packed for " .. table.concat(report.architectures, ", ") or ""
   say("%s: %s of %s%s, sha256 %s", report.file, report.kind, size(report.size), packed, report.sha256)
-  for _, note in ipairs(report.notes) do say("note: %s", note) end
+  for _, note in ipairs(report.notes) do io.stdout:write("note: ", text.paragraph(note, "  "), "\n") end
   show_objects(report.objects)
   show_libraries(report.libraries)
 end
@@ -144,10 +153,12 @@ end
 --- `luaprobe inspect`.
 -- @tparam string what see luaprobe.inspect.of
 -- @tparam[opt] boolean as_json
+-- @treturn boolean whether all that the script compiles does compile
 function M.run(what, as_json)
   local report = inspect.of(what)
-  if as_json then return json.print(inspect.for_json(report)) end
-  M.show(report)
+  local complete = not report.incomplete
+  if as_json then json.print(inspect.for_json(report)) else M.show(report) end
+  return complete
 end
 
 return M

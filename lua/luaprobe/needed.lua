@@ -43,10 +43,8 @@ local function item_of_block(block, name, default, directory)
       directory = directory } }
 end
 
-local NO_OPTIONS = { cflags = {}, include = {} }
-
--- An object that is loaded by its name: from its C text beside the script, on LUAPROBE_PATH or inside the binary; or as
--- it is.
+-- An object that is loaded by its name: the one that a run finds. Its C text is for other processors, or where there is
+-- no object.
 local function item_of_name(found, name)
   local object = found.name:gsub("%.bpf%.o$", "")
   local item = { name = object, line = found.line }
@@ -55,15 +53,15 @@ local function item_of_name(found, name)
     return item
   end
   local places = find.places(object)
-  local source = places.source_path and files.read(places.source_path) or not places.path and embedded.source(object)
   item.object_path, item.bytes = places.path, places.bytes
+  local source = places.source_path and files.read(places.source_path) or places.bytes and embedded.source(object)
   if source then
     item.source = hash.sha256(source)
-    item.block = { text = source, options = NO_OPTIONS, line = 1, file = object .. ".bpf.c",
+    item.block = { text = source, options = compile.NO_OPTIONS, line = 1, file = object .. ".bpf.c",
       directory = places.source_path and places.source_path:match "^(.*/)" }
   elseif not places.path and not places.bytes then
-    item.failure = refusal("%s:%d: there is neither %s.bpf.c nor %s.bpf.o beside the script, on LUAPROBE_PATH or "
-      .. "inside luaprobe", name, found.line, object, object)
+    item.failure = refusal("%s:%d: there is neither %s.bpf.o nor %s.bpf.c beside the script or on LUAPROBE_PATH, nor "
+      .. "such an object inside luaprobe", name, found.line, object, object)
   end
   return item
 end
@@ -126,31 +124,51 @@ function M.of(name, path, text)
   return items, notes
 end
 
--- Without its debugging sections.
-local function stripped(path)
+-- An object without its debugging sections.
+local function stripped(bytes)
   local buffer = ffi.new "char[4096]"
   local directory = err.check(C.lp_directory_make_temporary(buffer, 4096))
-  local copy = ffi.string(buffer) .. "/object.o"
-  local result = C.lp_object_strip(path, copy)
-  local bytes = result == 0 and files.read(copy)
+  local path = ffi.string(buffer)
+  local result = C.lp_directory_write(directory, "object.o", bytes, #bytes, false)
+  if result == 0 then result = C.lp_object_strip(path .. "/object.o", path .. "/stripped.o") end
+  local text = result == 0 and files.read(path .. "/stripped.o")
+  local failure = result < 0 and err.last()
   C.lp_directory_remove(buffer, directory)
-  err.check(result)
-  return bytes
+  if failure then err.raise(failure) end
+  return text
 end
 
---- The bytes of an item for an architecture, and the clang that made it.
+-- The object that a run here would find, as it lies there; nil when there is only C text.
+local function ready_made(item)
+  if item.object_path then return select(2, find.object(item.object_path)) end
+  return item.bytes and ffi.string(item.bytes.data, item.bytes.size)
+end
+
+local function cannot_make(item, arch)
+  local reason, hint = "there is no clang here to compile it", "apt install clang libbpf-dev linux-libc-dev"
+  if not item.block then
+    reason = "there is only an object of this machine's processor, and no C text"
+    hint = ("put its %s.bpf.c beside the object, or give the C text to lp.compile in the script"):format(item.name)
+  end
+  err.raise { code = "ENOENT", stage = "pack", where = false,
+    message = ("%s cannot be packed for %s: %s"):format(item.name, arch, reason), hint = hint }
+end
+
+--- The bytes of an item for an architecture: for this machine what a run would load, for another one made of the C
+-- text that goes with it.
+-- @treturn string
+-- @treturn string|nil the clang that made it, where that is known
+-- @treturn string|nil the SHA-256 of its C text, where that is known
 -- @raise error of stage "compile", "read" or "pack"
 function M.bytes(item, arch)
   if item.failure then err.raise(item.failure) end
-  if item.is_path then return select(2, find.object(item.object_path)) end
+  local object = arch == clang.here and ready_made(item)
+  if object and item.is_path then return object end
+  -- Of what is inside luaprobe the build made both; that a C text beside an object is what it was made of, is not known.
+  if object then return stripped(object), nil, item.bytes and item.source or nil end
   local compiler = item.block and clang.find()
-  if compiler then return compile.block(compiler, item.block, arch), compiler.version:match "^%S+" end
-  if arch == clang.here and item.object_path then return stripped(item.object_path) end
-  if arch == clang.here and item.bytes then return ffi.string(item.bytes.data, item.bytes.size) end
-  err.raise { code = "ENOENT", stage = "pack", where = false,
-    message = ("%s cannot be packed for %s: %s"):format(item.name, arch,
-      item.block and "there is no clang here to compile it" or "there is only an object of this machine, no C text"),
-    hint = item.block and "apt install clang libbpf-dev linux-libc-dev" or "put its .bpf.c beside the script" }
+  if not compiler then cannot_make(item, arch) end
+  return compile.block(compiler, item.block, arch), compiler.version:match "^%S+", item.source
 end
 
 return M

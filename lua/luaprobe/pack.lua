@@ -28,14 +28,14 @@ local function words(list, field)
 end
 
 -- One object of one architecture, as text.
-local function entry(item, arch, bytes, clang_version)
+local function entry(item, arch, bytes, clang_version, source)
   local about = facts.of(item.name, bytes)
   local text = ffi.new "struct lp_bytes"
   err.check(C.lp_pack_encode(bytes, #bytes, text))
   local data = ffi.string(text.data, text.size)
   C.lp_bytes_free(text)
   return table.concat {
-    "object ", item.name, "\narch ", arch, "\nsource ", item.source or "-", "\nflags ", item.flags or "-",
+    "object ", item.name, "\narch ", arch, "\nsource ", source or "-", "\nflags ", item.flags or "-",
     "\nsha256 ", about.sha256, "\nsize ", #bytes, "\nclang ", clang_version and word(clang_version) or "-",
     "\nsections ", words(about.programs, function(program) return program.section end),
     "\nfeatures ", words(about.features, function(feature) return feature.since .. ":" .. feature.name end),
@@ -103,8 +103,8 @@ function M.pack(name, path, text, architectures)
   check_room(name, #list * #architectures)
   for _, item in ipairs(list) do
     for _, arch in ipairs(architectures) do
-      local bytes, version = needed.bytes(item, arch)
-      entries[#entries + 1] = entry(item, arch, bytes, version)
+      local bytes, version, source = needed.bytes(item, arch)
+      entries[#entries + 1] = entry(item, arch, bytes, version, source)
       report[#report + 1] = { name = item.name, arch = arch, size = #bytes, text_size = #entries[#entries] }
     end
   end

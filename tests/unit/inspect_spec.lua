@@ -211,6 +211,34 @@ error "ran"
     helper.write(path, (helper.read(path):gsub("__u32 uid;", "__u32 uid; ")))
     local out = helper.luaprobe_run("inspect " .. path)
     assert.is_truthy(out:find("note: line 8:", 1, true) and out:find("edited", 1, true), out)
+    -- What would run is shown, and what is packed is said to be of another text.
+    helper.write(path, (helper.read(path):gsub("__u32 uid; ", "__u32 uid;", 1):gsub("return 0;",
+      "bpf_send_signal(9); return 0;", 1)))
+    report = inspect.of(path)
+    assert.is_true(report.objects[1].compiled)
+    assert.is_true(by_name(report.objects[1].helpers).bpf_send_signal.changes)
+    assert.is_true(report.objects[2].stale and report.objects[3].stale)
+    out = helper.luaprobe_run("inspect " .. path)
+    helper.contains(out, "CHANGES    bpf_send_signal", "execs (packed for x86_64): of another C text")
+  end)
+
+  it("shows clang's complaints as lines, and exits 1", function()
+    if not helper.has_program "clang" then return pending "needs clang" end
+    helper.write(directory .. "/wrong.lua", 'require "luaprobe".compile [[\nint x = y;\n\tint z = y;\n]]')
+    local out, err, status = helper.luaprobe_run(("inspect %s/wrong.lua"):format(directory))
+    assert.are.same({ "", 1 }, { err, status })
+    helper.contains(out, "wrong.lua:2:9: error: use of undeclared identifier 'y'\n", "\n  int x = y;\n")
+    assert.is_nil(out:find("\\n", 1, true), out)
+  end)
+
+  it("shows of a name the object that a run takes, not the C text beside it", function()
+    helper.write(directory .. "/opensnoop.bpf.c", "int x = y;")
+    helper.write(directory .. "/named.lua", 'require "luaprobe".load "opensnoop"')
+    local report = inspect.of(directory .. "/named.lua")
+    assert.are.same({}, report.notes)
+    assert.is_false(report.objects[1].compiled)
+    assert.is_true(#report.objects[1].programs > 5)
+    os.remove(directory .. "/opensnoop.bpf.c")
   end)
 
   it("tells what can be known, with a note for what cannot", function()

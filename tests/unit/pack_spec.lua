@@ -210,6 +210,39 @@ print(hashlib.sha256(zlib.decompress(base64.b64decode(sys.stdin.read()))).hexdig
     assert.are.same({ "getpgid.bpf.o\t4\n", "", 0 }, { without_clang(directory .. "/by_name.lua") })
   end)
 
+  it("does what it did before: of a name it has the object that a run takes", function()
+    local path = write("same.lua", 'local o = require "luaprobe".open "named" print(o.const.answer)')
+    local other = require("luaprobe.clang").here == "arm64" and "x86_64" or "arm64"
+    write("named.bpf.c", (BPF:gsub("VALUE", "1")))
+    assert.are.same({ "1\n", "", 0 }, { helper.luaprobe_run(path) }) -- compiled, where there is no object
+    local _, err, status = without_clang(path)
+    assert.are.equal(1, status)
+    helper.contains(err, "named.bpf.c", "no clang here")
+    helper.run(("clang -target bpf -g -O2 -Ibpf/include -I/usr/include/$(uname -m)-linux-gnu -x c -c -o %s %s"):format(
+      directory .. "/named.bpf.o", directory .. "/named.bpf.c"))
+    write("named.bpf.c", (BPF:gsub("VALUE", "2")))
+    assert.are.same({ "1\n", "", 0 }, { helper.luaprobe_run(path) })
+    pack(path)
+    os.remove(directory .. "/named.bpf.o")
+    assert.are.same({ "1\n", "", 0 }, { helper.luaprobe_run(path) })
+    helper.run(("clang -target bpf -g -O2 -Ibpf/include -I/usr/include/$(uname -m)-linux-gnu -x c -c -o %s %s"):format(
+      directory .. "/named.bpf.o", directory .. "/named.bpf.c"))
+    pack(path, "--arch " .. other) -- of the C text beside it
+    os.remove(directory .. "/named.bpf.c")
+    _, err, status = helper.luaprobe_run(("pack %s --arch %s"):format(path, other))
+    assert.are.equal(1, status)
+    helper.contains(err, "cannot be packed for " .. other, "named.bpf.c", "lp.compile")
+    os.remove(directory .. "/named.bpf.o")
+  end)
+
+  it("without clang carries luaprobe's own objects as small as with it", function()
+    local path = directory .. "/small.lua"
+    local _, err, status = without_clang("pack opensnoop -o " .. path)
+    assert.are.equal(0, status, err)
+    local added = #helper.read(path) - #helper.read "scripts/opensnoop.lua"
+    assert.is_true(added <= 12 * 1024, added)
+  end)
+
   it("can hold a module's programs, too", function()
     write("part.lua", (SCRIPT:gsub("print.*", "return object.const.answer")))
     pack(directory .. "/part.lua")
