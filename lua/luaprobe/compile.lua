@@ -95,79 +95,32 @@ local PRELUDE = "typedef unsigned char __u8; typedef signed char __s8; typedef u
   .. "typedef long long __s64; typedef __u16 __be16; typedef __u32 __be32; typedef __u64 __be64; "
   .. "typedef __u32 __wsum;\n"
 
-local function job_of(compiler, block, arch)
-  local flags = clang.flags(arch)
-  for _, flag in ipairs(block.options.cflags) do flags[#flags + 1] = flag end
-  for _, flag in ipairs(include_flags(block.options, block.directory)) do flags[#flags + 1] = flag end
-  return { clang = compiler, flags = flags, headers = embedded.headers(),
-    text = PRELUDE .. line_directive(block.line, block.file) .. block.text .. "\n" }
-end
-
--- All that the object depends on but headers from the disk.
-local function first_key(job)
-  local parts = { "2", job.clang.version, job.text, #job.flags }
+-- The name in the cache of what is compiled from a preprocessed text.
+local function key_of(job, preprocessed)
+  local parts = { "3", job.clang.version, #job.flags }
   for _, flag in ipairs(job.flags) do parts[#parts + 1] = flag end
-  local names = {}
-  for name in pairs(job.headers) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do parts[#parts + 1] = name .. "\0" .. job.headers[name] end
+  parts[#parts + 1] = job.text -- the object quotes its lines, comments and all
+  parts[#parts + 1] = preprocessed
   for i, part in ipairs(parts) do parts[i] = ("%d:%s"):format(#tostring(part), part) end
-  return hash.sha256(table.concat(parts))
-end
-
--- Where a header would be taken from before it is found at `path`: the directories of -I come in order.
-local function before(path, flags)
-  local earlier, found = {}, {}
-  for _, flag in ipairs(flags) do
-    local directory = flag:match "^%-I(.+)$"
-    local name = directory and path:sub(1, #directory + 1) == directory .. "/" and path:sub(#directory + 2)
-    for _, other in ipairs(name and earlier or {}) do found[#found + 1] = other .. "/" .. name end
-    earlier[#earlier + 1] = directory
-  end
-  return found
-end
-
--- The key with the contents of those headers, and whether another comes before one now; nil when one is gone.
-local function second_key(first, paths, flags)
-  local parts = { first }
-  for path in paths:gmatch "[^\n]+" do
-    local text = files.read(path)
-    if not text then return nil end
-    parts[#parts + 1] = path .. "\0" .. hash.sha256(text)
-    for _, other in ipairs(before(path, flags)) do
-      if files.exists(other) then parts[#parts + 1] = other end
-    end
-  end
-  return hash.sha256(table.concat(parts, "\0"))
-end
-
--- The headers from the disk out of a make rule: `block.o: a.h b\ c.h \`.
-local function headers_of(rule, directory)
-  local paths = {}
-  rule = rule:gsub("^[^\n]-block%.o:", ""):gsub("\\\n", " ")
-  for path in rule:gsub("\\ ", "\0"):gmatch "[^%s]+" do
-    path = path:gsub("%z", " ")
-    if path:sub(1, #directory + 1) ~= directory .. "/" then paths[#paths + 1] = path end
-  end
-  return table.concat(paths, "\n")
+  return hash.sha256(table.concat(parts)) .. ".o"
 end
 
 local DIGITS = 64 -- of the hash before an object, by which a damaged one is known
 
-local function from_cache(first, flags)
-  local paths = cache.read(first .. ".d")
-  local second = paths and second_key(first, paths, flags)
-  local text = second and cache.read(second .. ".o")
+local function from_cache(key)
+  local text = cache.read(key)
   local bytes = text and text:sub(DIGITS + 1)
   return bytes and hash.sha256(bytes) == text:sub(1, DIGITS) and bytes or nil
 end
 
-local function to_cache(first, result, flags)
-  local paths = headers_of(result.depends, result.path)
-  local second = second_key(first, paths, flags)
-  if not second then return end
-  cache.write(second .. ".o", hash.sha256(result.bytes) .. result.bytes)
-  cache.write(first .. ".d", paths)
+local function job_of(compiler, block, arch)
+  local flags = clang.flags(arch)
+  for _, flag in ipairs(block.options.cflags) do flags[#flags + 1] = flag end
+  for _, flag in ipairs(include_flags(block.options, block.directory)) do flags[#flags + 1] = flag end
+  local job = { clang = compiler, flags = flags, headers = embedded.headers(), known = from_cache,
+    text = PRELUDE .. line_directive(block.line, block.file) .. block.text .. "\n" }
+  function job.key(preprocessed) return key_of(job, preprocessed) end
+  return job
 end
 
 local function missing_header(output)
@@ -191,17 +144,14 @@ end
 -- @treturn string the object's bytes
 -- @raise error of stage "compile" or "cache"
 function M.block(compiler, block, arch)
-  local job = job_of(compiler, block, arch)
-  local first = first_key(job)
-  local bytes = from_cache(first, job.flags)
-  if bytes then return bytes end
-  local result, output = clang.compile(job)
+  local result, output = clang.compile(job_of(compiler, block, arch))
   if not result then did_not_compile(block, output) end
   if result.output ~= "" then io.stderr:write(result.output) end
-  to_cache(first, result, job.flags)
+  if result.key then cache.write(result.key, hash.sha256(result.bytes) .. result.bytes) end
   return result.bytes
 end
 
+M.TEXT_LIMIT = 16 * 1024 * 1024 -- bytes of a .bpf.c
 M.NO_OPTIONS = { cflags = {}, include = {} }
 
 --- Compiles NAME.bpf.c, of which there is no object.
@@ -215,7 +165,8 @@ function M.file(path)
       message = ("%s is C text, there is no object made of it, and there is no clang here to compile it"):format(path),
       hint = "either install clang here (apt install clang libbpf-dev linux-libc-dev), or put the object beside it" }
   end
-  local block = { text = assert(files.read(path)), options = M.NO_OPTIONS, line = 1, file = path:match "[^/]+$",
+  local text = files.read_regular(path, M.TEXT_LIMIT) or err.raise(err.last())
+  local block = { text = text, options = M.NO_OPTIONS, line = 1, file = path:match "[^/]+$",
     directory = path:match "^(.*/)" }
   return M.block(compiler, block, clang.here)
 end

@@ -54,7 +54,8 @@ local function item_of_name(found, name)
   end
   local places = find.places(object)
   item.object_path, item.bytes = places.path, places.bytes
-  local source = places.source_path and files.read(places.source_path) or places.bytes and embedded.source(object)
+  local source = places.source_path and files.read_regular(places.source_path, compile.TEXT_LIMIT)
+    or places.bytes and embedded.source(object)
   if source then
     item.source = hash.sha256(source)
     item.block = { text = source, options = compile.NO_OPTIONS, line = 1, file = object .. ".bpf.c",

@@ -192,7 +192,7 @@ print(#object.programs)]==]):format(header))
   -- A clang that notes each compilation.
   local function counting()
     helper.write(directory .. "/clang",
-      ('#!/bin/sh\ncase "$*" in *block.c*) echo x >>%s/count;; esac\nexec clang "$@"\n'):format(directory))
+      ('#!/bin/sh\ncase "$*" in *" -c -o"*) echo x >>%s/count;; esac\nexec clang "$@"\n'):format(directory))
     os.execute(("chmod +x %s/clang; : >%s/count"):format(directory, directory))
     return "LUAPROBE_CLANG=" .. directory .. "/clang", function()
       return select(2, helper.read(directory .. "/count"):gsub("x", ""))
@@ -243,6 +243,45 @@ print(#object.programs)]==]):format(header))
     assert.are.equal(3, ask())
   end)
 
+  it("compiles again when a header appears that was not there, and heeds CPATH", function()
+    local clang, count = counting()
+    os.execute(("mkdir -p %s/one %s/two"):format(directory, directory))
+    local function ask(environment)
+      local out, err = run(program("return VALUE;", ", { include = { 'one', 'two' } }", [[
+#if __has_include("some.h")
+#include "some.h"
+#endif
+#ifndef VALUE
+#define VALUE 1
+#endif]]), clang .. " " .. (environment or ""))
+      assert.are.same({ "tool\t1\n", "" }, { out, err })
+      return count()
+    end
+    assert.are.equal(1, ask())
+    assert.are.equal(1, ask())
+    helper.write(directory .. "/two/some.h", "#define VALUE 2\n")
+    assert.are.equal(2, ask())
+    -- Found through a relative directory, as a script beside which one stands has it.
+    local function ask_here() return helper.run(("cd %s; env XDG_CACHE_HOME=%s %s %s tool.lua"):format(directory, cache,
+      clang, helper.absolute(helper.luaprobe))) and count() end
+    local before = ask_here()
+    assert.are.equal(before, ask_here())
+    helper.write(directory .. "/one/some.h", "#define VALUE 3\n")
+    assert.are.equal(before + 1, ask_here())
+    os.execute(("rm %s/one/some.h %s/two/some.h; mkdir %s/env"):format(directory, directory, directory))
+    helper.write(directory .. "/env/some.h", "#define VALUE 4\n")
+    local last = ask()
+    assert.are.equal(last + 1, ask("CPATH=" .. directory .. "/env"))
+    assert.are.equal(last + 1, ask())
+  end)
+
+  it("lets nothing in the environment change flags or write files", function()
+    local out, err = run(program "return 0;", ("CCC_OVERRIDE_OPTIONS='+-DX +-O9' DEPENDENCIES_OUTPUT=%s/deps"):format(
+      directory))
+    assert.are.same({ "tool\t1\n", "" }, { out, err })
+    assert.is_false(helper.exists(directory .. "/deps"))
+  end)
+
   it("keeps the cache private, whole under parallel runs, and leaves no temporary files", function()
     helper.write(directory .. "/tool.lua", program "return 0;")
     local out, err = helper.run((("export XDG_CACHE_HOME=@/cache TMPDIR=@/tmp; mkdir @/tmp; "
@@ -252,8 +291,7 @@ print(#object.programs)]==]):format(header))
     assert.are.equal(("tool\t1\n"):rep(6) .. "0\n", out)
     assert.are.equal("700\n", (helper.run("stat -c %a " .. cache .. "/luaprobe")))
     assert.are.equal("", (helper.run(("find %s -type f -perm /077; find %s -name '*.new'"):format(cache, cache))))
-    -- The object and its list of headers.
-    assert.are.equal("2\n", (helper.run(("ls %s/luaprobe | wc -l"):format(cache))))
+    assert.are.equal("1\n", (helper.run(("ls %s/luaprobe | wc -l"):format(cache))))
   end)
 
   local function refused(why)
