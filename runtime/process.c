@@ -33,7 +33,7 @@ struct process {
  * (CPATH) may be said there: that shows in what it reads.
  */
 static const char *const kept_away[] = {"CCC_OVERRIDE_OPTIONS", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES",
-                                        "CC_PRINT_OPTIONS", "CC_PRINT_HEADERS", "CC_LOG_DIAGNOSTICS",
+                                        "CC_PRINT_OPTIONS",     "CC_PRINT_HEADERS",    "CC_LOG_DIAGNOSTICS",
                                         "CC_PRINT_PROC_STAT"};
 
 static void become(const char *const *words, int output, int failure, pid_t parent)

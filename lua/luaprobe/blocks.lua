@@ -1,14 +1,16 @@
 --- What a script compiles and loads, found in its text without running it.
 --
 -- Seen are calls with literal arguments through a name that `require "luaprobe"` was given to, or through a name for
--- the function itself: `lp.compile[[ … ]]`, `lp.compile([[ … ]], { name = "x" })`, `lp.load "name"`, `lp["open"]("n")`.
+-- the function itself: `lp.compile[[ … ]]`, `lp.compile([[ … ]], { name = "x" })`, `lp.load "name"`, `lp["open"]("n")`,
+-- `lp.count "kprobe:vfs_read"`.
 -- Where the library, or one of these functions, goes another way, that is told.
 -- @module luaprobe.blocks
 local lexer = require "luaprobe.lexer"
 
 local M = {}
 
-local CALLS = { compile = true, load = true, open = true }
+local ONE_LINERS = { trace = true, count = true, latency = true }
+local CALLS = { compile = true, load = true, open = true, trace = true, count = true, latency = true }
 
 -- A reader of literal expressions. Each function returns the value and the place behind it, or nil when it is no
 -- literal.
@@ -169,6 +171,24 @@ local function arguments(tokens, i)
   return first, behind and second or false
 end
 
+-- All arguments of a call as literals; `known` is how many there are up to the first that is none.
+local function all_arguments(tokens, i)
+  local list, known = {}, 0
+  local opened = tokens[i].text == "("
+  local at = opened and i + 1 or i
+  while tokens[at] do
+    local value, after = literal(tokens, at)
+    if not after and tokens[at].text == "nil" then after = at + 1 end
+    local behind = tokens[after or #tokens + 1]
+    if not after or opened and not (behind and (behind.text == "," or behind.text == ")")) then return list, known end
+    known = known + 1
+    list[known] = value
+    if not opened or behind.text == ")" then return list, known, true end
+    at = after + 1
+  end
+  return list, known
+end
+
 -- Whether what lp.load is given at `i` is the object of an lp.compile, which is found by itself.
 local function is_compiled(tokens, i, names)
   if tokens[i].text == "(" then i = i + 1 end
@@ -176,7 +196,22 @@ local function is_compiled(tokens, i, names)
     or is_free_name(tokens, i) and names.compiled[tokens[i].text]
 end
 
+local function note_unfollowed(found, what, call, line)
+  found.unfollowed[#found.unfollowed + 1] = { what = what:format(call), line = line }
+end
+
+local function note_one_liner(call, tokens, i, found)
+  local values, known, all = all_arguments(tokens, i)
+  if type(values[1]) == "string" then
+    found.one_liners[#found.one_liners + 1] = { call = call, target = values[1], fields = call == "trace" and values[2],
+      options = values[call == "trace" and 3 or 2], line = tokens[i].line, partly = not all and known or nil }
+  else
+    note_unfollowed(found, "what lp.%s is given here", call, tokens[i].line)
+  end
+end
+
 local function note_call(call, tokens, i, names, found)
+  if ONE_LINERS[call] then return note_one_liner(call, tokens, i, found) end
   local first, second = arguments(tokens, i)
   local first_token = tokens[i].text == "(" and tokens[i + 1] or tokens[i]
   local line = first_token and first_token.line or tokens[i].line
@@ -184,9 +219,9 @@ local function note_call(call, tokens, i, names, found)
     local good = type(first) == "string" and second ~= false
     found.blocks[#found.blocks + 1] = { text = good and first or nil, options = good and second or {}, line = line }
   elseif type(first) == "string" then
-    found.objects[#found.objects + 1] = { name = first, line = line }
+    found.objects[#found.objects + 1] = { name = first, line = line, loads = call == "load" }
   elseif not is_compiled(tokens, i, names) then
-    found.unfollowed[#found.unfollowed + 1] = { what = ("what lp.%s is given here"):format(call), line = line }
+    note_unfollowed(found, "what lp.%s is given here", call, line)
   end
 end
 
@@ -200,6 +235,39 @@ local function note_use(tokens, i, names, found)
   if names.followed[i] or next_token and next_token.text == "=" then return end
   local what = call and ("what becomes of lp.%s here"):format(call) or "what becomes of the library luaprobe here"
   found.unfollowed[#found.unfollowed + 1] = { what = what, line = tokens[i].line }
+end
+
+-- The literal behind `first =` within the call that begins at `i`; false when that is no literal, nil when there is
+-- none.
+local function ladder_in(tokens, i)
+  local depth = 0
+  repeat
+    local token = tokens[i]
+    if token.kind == "name" and token.text == "first" and tokens[i + 1] and tokens[i + 1].text == "=" then
+      local value = literal(tokens, i + 2)
+      return type(value) == "table" and value or false
+    elseif token.kind == "symbol" then
+      depth = depth + (token.text:find "^[({]" and 1 or token.text:find "^[)}]" and -1 or 0)
+    end
+    i = i + 1
+  until depth == 0 or not tokens[i]
+end
+
+-- How the script attaches what it loads: `OBJECT:attach(…)`, and whether it deals with single programs.
+local function note_attach(tokens, i, attach)
+  local token, before = tokens[i], tokens[i - 1]
+  if token.kind ~= "name" then return end
+  if token.text == "programs" or token.text == "autoload" then attach.single = true end
+  if token.text ~= "attach" or not before or before.text ~= ":" or not is_call(tokens, i + 1) then return end
+  attach.count = attach.count + 1
+  local ladder = tokens[i + 1].kind ~= "string" and ladder_in(tokens, i + 1)
+  if ladder then
+    attach.ladders[#attach.ladders + 1] = ladder
+  elseif ladder == nil then
+    attach.whole = true
+  else
+    attach.single = true
+  end
 end
 
 local OPENS = { ["("] = true, ["["] = true, ["{"] = true }
@@ -217,15 +285,22 @@ end
 
 --- What a script's text compiles and loads.
 -- @tparam string text
--- @treturn table `blocks`: `{text, options, line}` of each lp.compile, `text` nil when its arguments are not literals;
---   `objects`: `{name, line}` of each lp.load and lp.open by a literal name or path; `unfollowed`: `{what, line}` where
---   the text does not tell what is compiled or loaded; in the order of the text
+-- @treturn table, each list in the order of the text
+--   `blocks`: `{text, options, line}` of each lp.compile, `text` nil when its arguments are not literals;
+--   `objects`: `{name, line, loads}` of each lp.load (`loads`) and lp.open by a literal name or path;
+--   `one_liners`: `{call, target, fields, options, line, partly}` of each lp.trace, lp.count and lp.latency of a
+--   literal target, `partly` when an argument behind it is no literal;
+--   `attach`: `{count, ladders, whole, single}`: how many calls of `:attach` there are, the ladders that are literals,
+--   whether there is one without a ladder, whether single programs are dealt with;
+--   `unfollowed`: `{what, line}` where the text does not tell what is compiled or loaded
 function M.scan(text)
   local tokens = lexer.tokens((text:gsub("\r\n", "\n")))
   note_tables(tokens)
   local names = { library = {}, call = {}, compiled = {}, followed = {} }
-  local found = { blocks = {}, objects = {}, unfollowed = {} }
+  local found = { blocks = {}, objects = {}, one_liners = {}, unfollowed = {},
+    attach = { count = 0, ladders = {}, whole = false, single = false } }
   for i = 1, #tokens do
+    note_attach(tokens, i, found.attach)
     note_names(tokens, i, names)
     local call, behind = call_at(tokens, i, names)
     if call and is_call(tokens, behind) then

@@ -155,8 +155,8 @@ end
 --- What lp.load of a name would find, in the same order as M.object but for what is packed, and the C text that goes
 -- with it.
 -- @tparam string name "opensnoop"
--- @treturn table `path` of an object on disk, or else `bytes` of one inside the binary; `source_path`: the C text beside
---   that object on disk, or where there is neither the one that is compiled; each nil when there is none
+-- @treturn table `path` of an object on disk, or else `bytes` of one inside the binary; `source_path`: the C text
+--   beside that object on disk, or where there is neither the one that is compiled; each nil when there is none
 function M.places(name)
   local path = object_on_disk(name .. ".bpf.o")
   local bytes = not path and embedded(name .. ".bpf.o") or nil

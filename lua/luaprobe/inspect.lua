@@ -8,6 +8,7 @@ local find = require "luaprobe.find"
 local hash = require "luaprobe.hash"
 local json = require "luaprobe.json"
 local needed = require "luaprobe.needed"
+local one_liner = require "luaprobe.one_liner"
 local packed = require "luaprobe.packed"
 
 local M = {}
@@ -117,6 +118,19 @@ local function architectures(objects)
   return list
 end
 
+local function one_liners(report, uses)
+  for _, use in ipairs(uses) do
+    local ok, about = pcall(one_liner.describe, use)
+    if ok then
+      report.one_liners[#report.one_liners + 1] = about
+    elseif err.is(about) then
+      note(report, "line %d: lp.%s: %s", use.line, use.call, about.message)
+    else
+      note(report, "line %d: %s", use.line, tostring(about))
+    end
+  end
+end
+
 local function inspect_script(text, name, path)
   local source = packed.open(name, text)
   local script = source and source.script or text
@@ -124,11 +138,12 @@ local function inspect_script(text, name, path)
   if not libraries then
     err.raise { code = "EINVAL", stage = "read", where = false, message = reason }
   end
-  local items, notes = needed.of(name, path, script)
+  local items, notes, found = needed.of(name, path, script)
   local report = { file = name, kind = "script", size = #text, sha256 = hash.sha256(text), objects = {}, notes = notes,
-    libraries = libraries, packed = source ~= nil }
+    one_liners = {}, libraries = libraries, packed = source ~= nil }
   from_items(report, source and not_packed(report, source, items) or items)
   if source then from_pack(report, source, items) end
+  one_liners(report, found.one_liners)
   report.architectures = architectures(report.objects)
   report.kernel = needs(report)
   return report
@@ -138,8 +153,9 @@ end
 -- @tparam string what a path, the name of a built-in script, or "-" for a script on standard input
 -- @treturn table `file`, `kind` ("script", "object"), `size`, `sha256`, `packed`, `architectures` (packed ones),
 --   `objects` (see luaprobe.facts; `arch`, `packed`, `packed_size`, `source_sha256`, `clang`, `flags`; `compiled`: just
---   now, from the text; `stale`: packed, but no text of the script asks for it), `libraries` (see luaprobe.asks),
---   `kernel` (the version implied), `notes`, `incomplete`: a C text does not compile
+--   now, from the text; `stale`: packed, but no text of the script asks for it), `one_liners` (see
+--   luaprobe.one_liner's describe), `libraries` (see luaprobe.asks), `kernel` (the version implied), `notes`,
+--   `incomplete`: a C text does not compile
 -- @raise error of stage "read", "open" or "compile"
 function M.of(what)
   local text, name, path = find.read_script(what, find.OBJECT_LIMIT)

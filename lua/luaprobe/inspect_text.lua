@@ -132,6 +132,18 @@ local function show_objects(objects)
   end
 end
 
+-- The templates are luaprobe's own: their programs read, count and send, and change nothing.
+local function show_one_liners(list)
+  for _, one in ipairs(list or {}) do
+    say("lp.%s (line %d%s), a program of luaprobe's own at", one.call, one.line,
+      one.partly and ", whose other arguments are not all literals" or "")
+    for _, program in ipairs(one.programs) do say("  %-10s %-26s %s", "", program.name, program.target) end
+    for _, name in ipairs { "fields", "where", "by" } do
+      if one[name] then say("  %-10s %s", name, one[name]) end
+    end
+  end
+end
+
 local function show_libraries(libraries)
   if not libraries then return end
   if #libraries == 0 then say "Lua libraries: none but luaprobe's and the harmless ones" return end
@@ -147,6 +159,7 @@ function M.show(report)
   say("%s: %s of %s%s, sha256 %s", report.file, report.kind, size(report.size), packed, report.sha256)
   for _, note in ipairs(report.notes) do io.stdout:write("note: ", text.paragraph(note, "  "), "\n") end
   show_objects(report.objects)
+  show_one_liners(report.one_liners)
   show_libraries(report.libraries)
 end
 

@@ -18,9 +18,12 @@ local function refusal(format, ...)
   return { code = "EINVAL", stage = "pack", where = false, message = format:format(...) }
 end
 
--- The base name of a script, as a name for its blocks.
+local LONGEST = 200 -- letters of a packed object's name, see runtime/pack.c
+
+-- The base name of a script, as a name for its blocks: a run finds them by their hash.
 local function base_name(name)
-  return (((name:match "([^/]+)$" or name):gsub("%.lua$", ""):gsub("[^%w_.-]", "_")))
+  local base = (name:match "([^/]+)$" or name):gsub("%.lua$", ""):gsub("[^%w_.-]", "_"):sub(1, LONGEST - 10)
+  return base ~= "" and base or "script"
 end
 
 -- Reads a block's options; what is wrong with them is told at the script's line.
@@ -48,7 +51,7 @@ end
 local function item_of_name(found, name)
   local object = found.name:gsub("%.bpf%.o$", "")
   local item = { name = object, line = found.line }
-  if object:find "[^%w_.-]" or object == "" then
+  if object:find "[^%w_.-]" or object == "" or #object > LONGEST then
     item.failure = refusal("%s:%d: %q cannot be the name of a packed object", name, found.line, object)
     return item
   end
@@ -99,9 +102,11 @@ end
 -- @tparam string name
 -- @tparam string|nil path where it lies
 -- @tparam string text
--- @treturn {table,…} `{name, line, source, flags, block, is_path, failure}`: `block` is what can be compiled, `is_path`
---   an object that is loaded by its path and so is never packed, `failure` why there can be no object, not raised
+-- @treturn {table,…} `{name, line, source, flags, block, is_path, loads, failure}`: `block` is what can be compiled,
+--   `is_path` an object that is loaded by its path and so is never packed, `loads` that lp.load loads it, `failure` why
+--   there can be no object, not raised
 -- @treturn {string,…} notes: what is loaded besides, of which the text tells no more
+-- @treturn table what luaprobe.blocks' scan found
 function M.of(name, path, text)
   find.set_script(path)
   local found, items, notes = blocks.scan(text), {}, {}
@@ -111,8 +116,10 @@ function M.of(name, path, text)
   end
   local seen = {}
   for _, object in ipairs(found.objects) do
-    if not seen[object.name] then items[#items + 1] = item_of_object(object, name) end
-    seen[object.name] = true
+    local item = seen[object.name] or item_of_object(object, name)
+    if not seen[object.name] then items[#items + 1] = item end
+    seen[object.name] = item
+    item.loads = item.loads or object.loads
     if object.name:find("/", 1, true) then
       notes[#notes + 1] = ("line %d: %s is loaded by its path: it is not packed"):format(object.line, object.name)
     end
@@ -122,7 +129,7 @@ function M.of(name, path, text)
       .. "packed"):format(use.line, use.what)
   end
   note_hidden(text, name, notes)
-  return items, notes
+  return items, notes, found
 end
 
 -- An object without its debugging sections.
@@ -165,7 +172,7 @@ function M.bytes(item, arch)
   if item.failure then err.raise(item.failure) end
   local object = arch == clang.here and ready_made(item)
   if object and item.is_path then return object end
-  -- Of what is inside luaprobe the build made both; that a C text beside an object is what it was made of, is not known.
+  -- Of what is inside luaprobe the build made both. Whether an object is of the C text beside it is not known.
   if object then return stripped(object), nil, item.bytes and item.source or nil end
   local compiler = item.block and clang.find()
   if not compiler then cannot_make(item, arch) end

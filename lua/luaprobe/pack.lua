@@ -6,6 +6,7 @@ local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 local facts = require "luaprobe.facts"
+local find = require "luaprobe.find"
 local hash = require "luaprobe.hash"
 local needed = require "luaprobe.needed"
 local packed = require "luaprobe.packed"
@@ -86,6 +87,16 @@ local function distinct(name, items)
   return list
 end
 
+-- What luaprobe would not take again is not written.
+local function check_result(name, text, count)
+  if #text > find.SCRIPT_LIMIT then
+    fail("%s: packed it would have %d bytes, and a script may have %d", name, #text, find.SCRIPT_LIMIT)
+  end
+  local ok, result = pcall(packed.open, name, text)
+  if not ok then fail("%s: it cannot be packed: what comes out would be refused: %s", name, tostring(result)) end
+  if not result or #result.entries ~= count then fail("%s: it cannot be packed: its end is misread", name) end
+end
+
 --- Packs a script.
 -- @tparam string name for messages
 -- @tparam string|nil path where it lies, so that what is beside it is found
@@ -112,7 +123,9 @@ function M.pack(name, path, text, architectures)
     fail("%s: there is nothing to pack: it has no lp.compile and loads no object by a literal name%s", name,
       notes[1] and "\n" .. table.concat(notes, "\n") or "")
   end
-  return assemble(script, entries), report
+  local result = assemble(script, entries)
+  check_result(name, result, #entries)
+  return result, report
 end
 
 --- Takes off what was packed.

@@ -248,6 +248,13 @@ local function asks_for_return(target, parsed)
   return false
 end
 
+--- The fields of a trace, taken apart, and whether an entry is joined with its return.
+-- @raise error of stage "expression", or a misuse
+function M.parse(target, fields, ret)
+  local parsed = parse_fields(fields)
+  return parsed, ret or asks_for_return(target, parsed)
+end
+
 -- Compiles the fields; texts get their places in the event.
 local function compile_fields(plan, parsed)
   local fields, texts, formats, names = {}, 0, {}, {}
@@ -320,8 +327,7 @@ end
 -- @raise errors of stages "expression", "load", "attach"
 function M.new(target, fields, opts)
   opts = takes.options("lp.trace", opts, OPTIONS)
-  local parsed = parse_fields(fields)
-  local joined = opts.ret or asks_for_return(target, parsed)
+  local parsed, joined = M.parse(target, fields, opts.ret)
   local plan = plans.new("lp.trace", target, opts, joined)
   local self = setmetatable({ target = target, what = "trace", parsed = parsed, joined = joined,
     keep = opts.keep or KEEP, with_stack = opts.stack or false, quiet = opts.quiet, kept = {}, unshown = {}, cut = 0,

@@ -231,6 +231,29 @@ error "ran"
     assert.is_nil(out:find("\\n", 1, true), out)
   end)
 
+  it("lists one-liners, with what they attach", function()
+    helper.write(directory .. "/lines.lua", [[
+local lp = require "luaprobe"
+lp.trace("kprobe:vfs_read", "file, count:x", { ret = true, where = "count > 1" })
+lp.count("kprobe:vfs_*", { by = "func" })
+lp.latency(target)
+lp.count("tracepoint:sched:sched_switch", { by = name })
+lp.trace "nothing"]])
+    local report = inspect.of(directory .. "/lines.lua")
+    local trace, count, switch = unpack(report.one_liners)
+    assert.are.same({ "trace", "kprobe", "file, count:x", "count > 1", false },
+      { trace.call, trace.kind, trace.fields, trace.where, trace.partly })
+    assert.are.same({ { name = "on_entry", target = "kprobe:vfs_read" },
+      { name = "on_return", target = "kretprobe:vfs_read" } }, trace.programs)
+    assert.are.same({ "kprobe:vfs_*", "func" }, { count.target, count.by })
+    assert.are.same({ "tracepoint", true }, { switch.kind, switch.partly })
+    assert.are.equal(3, #report.one_liners)
+    local notes = table.concat(report.notes, "\n")
+    helper.contains(notes, "line 4: what lp.latency is given here cannot be told", "line 6: lp.trace: ")
+    helper.contains(helper.luaprobe_run(("inspect %s/lines.lua"):format(directory)), "lp.trace (line 2)",
+      "on_return                  kretprobe:vfs_read", "whose other arguments are not all literals")
+  end)
+
   it("shows of a name the object that a run takes, not the C text beside it", function()
     helper.write(directory .. "/opensnoop.bpf.c", "int x = y;")
     helper.write(directory .. "/named.lua", 'require "luaprobe".load "opensnoop"')

@@ -280,6 +280,29 @@ describe("what cannot be packed", function()
   end)
 end)
 
+describe("what is packed", function()
+  it("is what luaprobe takes again, whatever the script is called", function()
+    for _, name in ipairs { ("x"):rep(210) .. ".lua", ".lua", "-.lua", "ä.lua" } do
+      local path = write(name, 'require "luaprobe".compile "int a;" print "ran"')
+      pack(path)
+      assert.are.same({ "ran\n", "", 0 }, { without_clang(path) })
+      assert.are.equal(0, select(3, helper.luaprobe_run("unpack " .. path)))
+      os.remove(path)
+    end
+  end)
+
+  it("is not written when it would be larger than a script may be", function()
+    local text = 'require "luaprobe".compile "int a;" --'
+    text = text .. ("x"):rep(16 * 1024 * 1024 - #text - 100)
+    local path = write("big.lua", text)
+    local _, err, status = helper.luaprobe_run("pack " .. path)
+    assert.are.equal(1, status)
+    helper.contains(err, "packed it would have 1677", "may have 16777216")
+    assert.are.equal(#text, #helper.read(path))
+    os.remove(path)
+  end)
+end)
+
 describe("a damaged trailer", function()
   local script, text, at
   setup(function()
