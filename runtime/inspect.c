@@ -49,8 +49,6 @@ static void note_call(const struct bpf_insn *insn, struct lp_code *out)
 {
     if (insn->src_reg == BPF_PSEUDO_CALL)
         out->features |= LP_CODE_CALL;
-    else if (insn->src_reg == BPF_PSEUDO_KFUNC_CALL)
-        out->features |= LP_CODE_KFUNC;
     else if (insn->src_reg == 0 && insn->imm > 0 && insn->imm < LP_HELPERS)
         out->helpers[insn->imm / 64] |= UINT64_C(1) << (insn->imm % 64);
 }

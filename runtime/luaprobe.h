@@ -702,7 +702,6 @@ enum { LP_HELPERS = 320 }; /* room in lp_code.helpers; Linux 6.12 has 212 */
 
 enum lp_code_feature {
     LP_CODE_CALL = 1,    /* functions of the program's own */
-    LP_CODE_KFUNC = 2,   /* functions of the kernel that are no helpers */
     LP_CODE_JMP32 = 4,   /* jumps by 32 bits (-mcpu=v3) */
     LP_CODE_LOOP = 8,    /* a jump backwards */
     LP_CODE_ATOMIC = 16, /* atomic operations besides adding */

@@ -210,6 +210,12 @@ local function note_one_liner(call, tokens, i, found)
   end
 end
 
+-- Where the lines of a string begin in the script, nil when they are not the script's: escapes make lines of their own.
+local function line_of_string(token, text)
+  if token.kind ~= "string" or token.value ~= text then return nil end
+  return (token.text:sub(1, 1) == "[" or not token.text:find("\\", 1, true)) and token.line or nil
+end
+
 local function note_call(call, tokens, i, names, found)
   if ONE_LINERS[call] then return note_one_liner(call, tokens, i, found) end
   local first, second = arguments(tokens, i)
@@ -217,7 +223,8 @@ local function note_call(call, tokens, i, names, found)
   local line = first_token and first_token.line or tokens[i].line
   if call == "compile" then
     local good = type(first) == "string" and second ~= false
-    found.blocks[#found.blocks + 1] = { text = good and first or nil, options = good and second or {}, line = line }
+    found.blocks[#found.blocks + 1] = { text = good and first or nil, options = good and second or {}, line = line,
+      text_line = line_of_string(first_token, first) }
   elseif type(first) == "string" then
     found.objects[#found.objects + 1] = { name = first, line = line, loads = call == "load" }
   elseif not is_compiled(tokens, i, names) then
@@ -283,10 +290,30 @@ local function note_tables(tokens)
   end
 end
 
+-- What Lua takes for the end of a line, as a newline.
+local function with_newlines(text)
+  return (text:gsub("\r\n", "\n"):gsub("\n\r", "\n"):gsub("\r", "\n"))
+end
+
+--- Where a text stands as a string of a script, whatever is done with it.
+-- @tparam string script
+-- @tparam string text
+-- @tparam number near of several the one next to this line is taken
+-- @treturn number|nil the line of the text's first one; nil when it is put together, or written with escapes
+function M.line_of_text(script, text, near)
+  local best
+  for _, token in ipairs(lexer.tokens(with_newlines(script))) do
+    local line = line_of_string(token, text)
+    if line and (not best or math.abs(line - near) < math.abs(best - near)) then best = line end
+  end
+  return best
+end
+
 --- What a script's text compiles and loads.
 -- @tparam string text
 -- @treturn table, each list in the order of the text
---   `blocks`: `{text, options, line}` of each lp.compile, `text` nil when its arguments are not literals;
+--   `blocks`: `{text, options, line, text_line}` of each lp.compile, `text` nil when its arguments are not literals,
+--   `text_line` where its first line is one of the script's;
 --   `objects`: `{name, line, loads}` of each lp.load (`loads`) and lp.open by a literal name or path;
 --   `one_liners`: `{call, target, fields, options, line, partly}` of each lp.trace, lp.count and lp.latency of a
 --   literal target, `partly` when an argument behind it is no literal;
@@ -294,7 +321,7 @@ end
 --   whether there is one without a ladder, whether single programs are dealt with;
 --   `unfollowed`: `{what, line}` where the text does not tell what is compiled or loaded
 function M.scan(text)
-  local tokens = lexer.tokens((text:gsub("\r\n", "\n")))
+  local tokens = lexer.tokens(with_newlines(text))
   note_tables(tokens)
   local names = { library = {}, call = {}, compiled = {}, followed = {} }
   local found = { blocks = {}, objects = {}, one_liners = {}, unfollowed = {},

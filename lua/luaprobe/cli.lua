@@ -58,7 +58,11 @@ local function comm(text)
   return nil, ("a process name has 1 to %d characters, '%s' has %d"):format(COMM_LENGTH, text, #text)
 end
 
+-- The kernel's (uid_t)-1, which stands for "no user", and in the filter for any.
+local NO_USER = 4294967295
+
 local function user(text)
+  if tonumber(text) == NO_USER then return nil, text .. " is no user: the kernel keeps that number for \"none\"" end
   if text:find "^%d+$" then return whole_number(text) end
   local number = tonumber(C.lp_user_find(text))
   if number >= 0 then return number end
@@ -66,6 +70,7 @@ local function user(text)
 end
 
 local function control_group(text)
+  if text == "" then return nil, "a control group has a name; that of all processes is /" end
   local descriptor, reason = require("luaprobe.cgroup").open(text)
   return descriptor, reason
 end

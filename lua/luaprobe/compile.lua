@@ -117,8 +117,9 @@ local function job_of(compiler, block, arch)
   local flags = clang.flags(arch)
   for _, flag in ipairs(block.options.cflags) do flags[#flags + 1] = flag end
   for _, flag in ipairs(include_flags(block.options, block.directory)) do flags[#flags + 1] = flag end
+  local name = block.text_line and block.file or ("lp.compile at %s:%d"):format(block.file, block.line)
   local job = { clang = compiler, flags = flags, headers = embedded.headers(), known = from_cache,
-    text = PRELUDE .. line_directive(block.line, block.file) .. block.text .. "\n" }
+    text = PRELUDE .. line_directive(block.text_line or 1, name) .. block.text .. "\n" }
   function job.key(preprocessed) return key_of(job, preprocessed) end
   return job
 end
@@ -138,8 +139,8 @@ end
 
 --- Compiles a block with the clang that is here, or takes it from the cache.
 -- @tparam table compiler from luaprobe.clang's find
--- @tparam table block `text`, `options` (see options), `line` and `file` (where it stands, for diagnostics),
---   `directory` (of the script; nil for none)
+-- @tparam table block `text`, `options` (see options); for diagnostics `file`, `line` (of the call), `text_line` (of the
+--   text's first line, nil when its lines are not the file's); `directory` (of the script; nil for none)
 -- @tparam string arch
 -- @treturn string the object's bytes
 -- @raise error of stage "compile" or "cache"
@@ -166,20 +167,17 @@ function M.file(path)
       hint = "either install clang here (apt install clang libbpf-dev linux-libc-dev), or put the object beside it" }
   end
   local text = files.read_regular(path, M.TEXT_LIMIT) or err.raise(err.last())
-  local block = { text = text, options = M.NO_OPTIONS, line = 1, file = path:match "[^/]+$",
+  local block = { text = text, options = M.NO_OPTIONS, line = 1, text_line = 1, file = path:match "[^/]+$",
     directory = path:match "^(.*/)" }
   return M.block(compiler, block, clang.here)
 end
 
--- Where a text stands in the script that has it: the line, or nil.
-local function line_of(script, text, near)
-  local best
+-- Whether pack would see a text in the script.
+local function is_seen(script, text)
   for _, block in ipairs(script and blocks.scan(script).blocks or {}) do
-    if block.text == text and (not best or math.abs(block.line - near) < math.abs(best - near)) then
-      best = block.line
-    end
+    if block.text == text then return true end
   end
-  return best
+  return false
 end
 
 -- What is known of who calls lp.compile: the file and the line.
@@ -215,11 +213,11 @@ function M.compile(text, options)
   local found = script.pack and script.pack:block(hash.sha256(text), M.flags_text(options))
   if found then return found end
   local compiler = clang.find()
-  local line = line_of(script.text, text, info.currentline)
-  if not compiler then nowhere(info.short_src, info.currentline, script.pack, line ~= nil) end
-  line = line or info.currentline
+  local line = script.text and blocks.line_of_text(script.text, text, info.currentline)
+  if not compiler then nowhere(info.short_src, info.currentline, script.pack, is_seen(script.text, text)) end
   local name = options.name or (info.short_src:match "([%w_.-]+)$" or "script"):gsub("%.lua$", "")
-  local block = { text = text, options = options, line = line, file = info.short_src, directory = script.directory }
+  local block = { text = text, options = options, line = line or info.currentline, text_line = line,
+    file = info.short_src, directory = script.directory }
   return { name = name, bytes = M.block(compiler, block, clang.here) }
 end
 

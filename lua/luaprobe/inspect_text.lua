@@ -45,10 +45,31 @@ end
 
 local function show_maps(object)
   for i, map in ipairs(object.maps) do
-    say("  %-10s %-26s %-17s key %d, value %d, %d entries: %s", i == 1 and "maps" or "", map.name, map.type,
-      map.key_size, map.value_size, map.max_entries, size(map.memory))
+    local heading = i == 1 and "maps" or ""
+    if map.per_cpu then
+      say("  %-10s %-26s %-17s a stream of events, for each of %d CPUs %s: %s", heading, map.name, map.type, map.cpus,
+        size(map.per_cpu), size(map.memory))
+    else
+      say("  %-10s %-26s %-17s key %d, value %d, %d entries: %s", heading, map.name, map.type, map.key_size,
+        map.value_size, map.max_entries, size(map.memory))
+    end
   end
-  if #object.maps > 0 then say("  %-10s %s when all are full", "memory", size(object.memory)) end
+  if #object.maps > 0 then say("  %-10s about %s when all are full", "memory", size(object.memory)) end
+end
+
+-- What the kernel shall provide besides helpers: its functions, and its variables.
+local function show_externs(object, changing)
+  local kfuncs, is_function, others = {}, {}, {}
+  for i, kfunc in ipairs(object.kfuncs) do
+    is_function[kfunc.name] = true
+    kfuncs[i] = kfunc.changes and kfunc.name .. " (!)" or kfunc.name
+    if kfunc.changes then changing[#changing + 1] = kfunc.name .. " (a kfunc: may change something)" end
+  end
+  for _, name in ipairs(object.externs) do
+    if not is_function[name] then others[#others + 1] = name end
+  end
+  if #kfuncs > 0 then wrap("kfuncs", kfuncs) end
+  if #others > 0 then wrap("kernel's", others) end
 end
 
 local function show_calls(object)
@@ -60,8 +81,8 @@ local function show_calls(object)
     end
   end
   if #names > 0 then wrap("helpers", names) end
+  show_externs(object, changing)
   if #changing > 0 then wrap("CHANGES", changing) end
-  if #object.externs > 0 then wrap("kernel's", object.externs) end
 end
 
 local function show_types(object)
@@ -78,7 +99,8 @@ local function show_needs(object)
   for _, feature in ipairs(object.features) do
     if feature.since == object.kernel then words[#words + 1] = feature.name end
   end
-  say("  %-10s Linux %s or newer: %s; luaprobe itself needs 5.10", "kernel", object.kernel, table.concat(words, ", "))
+  say("  %-10s Linux %s or newer%s; luaprobe itself needs 5.10", "kernel", object.kernel,
+    #words > 0 and ": " .. table.concat(words, ", ") or "")
 end
 
 local function origin_of(object)

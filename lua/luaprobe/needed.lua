@@ -42,8 +42,8 @@ local function item_of_block(block, name, default, directory)
   if not options then return { name = default, line = block.line, failure = failure } end
   return { name = options.name or default, line = block.line, source = hash.sha256(block.text),
     flags = compile.flags_text(options),
-    block = { text = block.text, options = options, line = block.line, file = name:match "[^/]+$",
-      directory = directory } }
+    block = { text = block.text, options = options, line = block.line, text_line = block.text_line,
+      file = name:match "[^/]+$", directory = directory } }
 end
 
 -- An object that is loaded by its name: the one that a run finds. Its C text is for other processors, or where there is
@@ -61,7 +61,7 @@ local function item_of_name(found, name)
     or places.bytes and embedded.source(object)
   if source then
     item.source = hash.sha256(source)
-    item.block = { text = source, options = compile.NO_OPTIONS, line = 1, file = object .. ".bpf.c",
+    item.block = { text = source, options = compile.NO_OPTIONS, line = 1, text_line = 1, file = object .. ".bpf.c",
       directory = places.source_path and places.source_path:match "^(.*/)" }
   elseif not places.path and not places.bytes then
     item.failure = refusal("%s:%d: there is neither %s.bpf.o nor %s.bpf.c beside the script or on LUAPROBE_PATH, nor "

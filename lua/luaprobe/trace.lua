@@ -213,7 +213,7 @@ end
 -- ---- making one ----------------------------------------------------------------------------------------------------
 
 local OPTIONS = { where = true, ret = takes.switch, stack = takes.switch, pid = takes.id, tid = takes.id,
-  uid = takes.id, comm = true, mechanism = true, quiet = takes.switch, keep = takes.many }
+  uid = takes.user, comm = true, mechanism = true, quiet = takes.switch, keep = takes.many }
 
 -- What every event has by itself. A tracepoint's own field of such a name is another thing: it gets a "_" before it.
 local RESERVED = { time = true, pid = true, tid = true, uid = true, cpu = true, comm = true, func = true,

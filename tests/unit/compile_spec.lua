@@ -160,6 +160,26 @@ print(#object.programs)]==]):format(header))
     assert.is_truthy(err:find("tool.lua:8:12: error:", 1, true), err)
   end)
 
+  it("says so where the lines of a text are not the script's", function()
+    local function first_error(text)
+      local _, err = run(text)
+      return err:match "[^\n]*error: use[^\n]*"
+    end
+    local path = directory .. "/tool.lua"
+    local head = "local lp = require 'luaprobe'\n"
+    -- A text with a name, and a file whose lines end in CR alone.
+    assert.are.equal(path .. ":4:9: error: use of undeclared identifier 'y'",
+      first_error(head .. "local text = [[\n\nint x = y;\n]]\n\n\nlp.compile(text)"))
+    assert.are.equal(path .. ":3:9: error: use of undeclared identifier 'y'",
+      first_error((head .. "lp.compile [[\nint x = y;\n]]"):gsub("\n", "\r")))
+    -- Made, or written with escapes.
+    for _, call in ipairs { "lp.compile(([[\nint z;\nint x = %s;]]):format 'y')", "lp.compile 'int z;\\nint x = y;'",
+      "lp.compile('int z;\\n' ..\n'int x = y;')" } do
+      assert.are.equal(("lp.compile at %s:2:2:9: error: use of undeclared identifier 'y'"):format(path),
+        first_error(head .. call))
+    end
+  end)
+
   it("says what to install when a header is missing", function()
     local _, err = run(program("return 0;", nil, "#include <bpf/no_such.h>"))
     assert.is_truthy(err:find("tool.lua:3:10: fatal error: 'bpf/no_such.h' file not found", 1, true), err)
