@@ -139,8 +139,8 @@ end
 
 --- Compiles a block with the clang that is here, or takes it from the cache.
 -- @tparam table compiler from luaprobe.clang's find
--- @tparam table block `text`, `options` (see options); for diagnostics `file`, `line` (of the call), `text_line` (of the
---   text's first line, nil when its lines are not the file's); `directory` (of the script; nil for none)
+-- @tparam table block `text`, `options` (see options); for diagnostics `file`, `line` (of the call), `text_line` (of
+--   the text's first line, nil when its lines are not the file's); `directory` (of the script; nil for none)
 -- @tparam string arch
 -- @treturn string the object's bytes
 -- @raise error of stage "compile" or "cache"
