@@ -123,6 +123,8 @@ struct lp_packed {
  * off.
  */
 int64_t lp_pack_find(const char *script, const char *text, size_t size);
+/* The second line of a trailer, by which one that is cut off is known. */
+const char *lp_pack_note(void);
 /* Reads and checks what is packed in a script's text, of which a copy is kept. NULL on failure. */
 struct lp_pack *lp_pack_open(const char *script, const char *text, size_t size);
 void lp_pack_close(struct lp_pack *pack);

@@ -91,8 +91,7 @@ local function object_of(item, source)
     found = source:block(item.source, item.flags)
     if not found and not clang.find() then
       err.raise { code = "ENOENT", stage = "compile", where = false,
-        message = ("this BPF program is C text, %s, and there is no clang here to compile it"):format(
-          source:missing_message(true)),
+        message = ("this BPF program is C text, %s, and %s"):format(source:missing_message(true), (clang.missing())),
         hint = "pack it again where clang is: luaprobe pack" }
     end
   elseif source and not item.is_path and not item.failure then

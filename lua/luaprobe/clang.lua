@@ -56,6 +56,18 @@ function M.find()
   return found or nil
 end
 
+--- Why nothing can be compiled here, as part of a sentence.
+-- @treturn string
+-- @treturn string what mends it
+function M.missing()
+  local named = os.getenv "LUAPROBE_CLANG"
+  if not named or named == "" then
+    return "there is no clang here to compile it", "install clang here (apt install clang libbpf-dev linux-libc-dev)"
+  end
+  return ("there is no clang here to compile it: LUAPROBE_CLANG is '%s', which is none that runs"):format(named),
+    "let LUAPROBE_CLANG name a clang (apt install clang libbpf-dev linux-libc-dev)"
+end
+
 --- The flags of every compilation, the system's headers among them.
 -- @tparam string arch a key of ARCHITECTURES
 function M.flags(arch)

@@ -96,8 +96,14 @@ local function add_standard_options(parser)
   parser:flag("--strict", "Exit with status 3 if anything was lost or missed.")
 end
 
+local function check_names(what, names, description)
+  if type(names) == "string" and names ~= "" and (description == nil or type(description) == "string") then return end
+  err.misuse("%s takes a name and a description, both strings", what)
+end
+
 --- Adds a flag of the tool: `:flag("-x --failed", "Show only what failed.")`.
 function Cli:flag(names, description)
+  check_names("flag", names, description)
   self.parser:flag(names, description)
   return self
 end
@@ -108,6 +114,7 @@ end
 -- @tparam[opt] string argname what help calls the value
 -- @tparam[opt] function convert from the text to the value, or nil and the reason
 function Cli:option(names, description, argname, convert)
+  check_names("option", names, description)
   local option = self.parser:option(names, description)
   if argname then option:argname(argname) end
   if convert then option:convert(convert) end
@@ -119,6 +126,7 @@ end
 -- @tparam string description
 -- @tparam[opt] string count how many: "1" (the default), "?", "*"
 function Cli:argument(name, description, count)
+  check_names("argument", name, description)
   self.parser:argument(name, description):args(count or 1)
   return self
 end

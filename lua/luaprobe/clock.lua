@@ -1,6 +1,7 @@
 --- The time of an event, as people read it.
 -- @module luaprobe.clock
 local C = require "luaprobe.cdef"
+local err = require "luaprobe.error"
 
 local M = {}
 
@@ -9,9 +10,12 @@ local second, second_text = -1, "" -- os.date is slow and not compiled: asked on
 
 --- The local time of day: "14:03:22.123456".
 -- @param time nanoseconds as bpf_ktime_get_ns gives them, cdata or number
+-- @treturn string
+-- @raise a misuse for what is no number
 function M.time_of_day(time)
   offset = offset or tonumber(C.lp_time_offset())
-  local now = tonumber(time) + offset
+  local number = tonumber(time) or err.misuse("time_of_day takes a time in nanoseconds, not a %s", type(time))
+  local now = number + offset
   local whole = math.floor(now / 1e9)
   if whole ~= second then
     second, second_text = whole, os.date("%H:%M:%S", whole)

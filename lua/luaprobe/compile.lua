@@ -20,8 +20,25 @@ local OPTIONS = { name = true, cflags = true, include = true }
 local FLAGS = { "^%-D[%a_]", "^%-U[%a_]", "^%-O[0-3sz]?$", "^%-W[%w-]*=?%w*$", "^%-std=[%w:]+$", "^%-mcpu=v[1-4]$",
   "^%-fno%-[%w-]+$", "^%-f[%w-]+$", "^%-m%-?[%w-]+$", "^%-w$", "^%-g$" }
 
+-- Those among them that load or write something, or leave no BPF object behind.
+local REFUSED = {}
+for name in ([[
+  plugin pass-plugin module syntax-only lto no-integrated-as emit embed-bitcode dump save-optimization-record time-trace
+  profile coverage cs-profile sanitize openmp pch use-ld thinlto split xray proc-stat driver-only debug-compilation
+  crash-diagnostics gnu-runtime cuda hip opencl ms- memory-profile basic-block instrument
+]]):gmatch "%S+" do
+  REFUSED[#REFUSED + 1] = "-f" .. name
+end
+
+local function is_refused(flag)
+  for _, prefix in ipairs(REFUSED) do
+    if flag:sub(1, #prefix) == prefix then return true end
+  end
+  return false
+end
+
 local function is_flag(flag)
-  if flag:find "^%-fplugin" or flag:find "^%-fpass" or flag:find "^%-fmodule" then return false end
+  if is_refused(flag) then return false end
   for _, pattern in ipairs(FLAGS) do
     if flag:find(pattern) then return true end
   end
@@ -124,17 +141,37 @@ local function job_of(compiler, block, arch)
   return job
 end
 
-local function missing_header(output)
+-- Those of C's library, which a BPF program does not have.
+local OF_LIBC = {}
+for name in ("assert ctype errno inttypes limits locale math signal stdio stdlib string strings time unistd pthread "
+  .. "stdint fcntl"):gmatch "%S+" do
+  OF_LIBC[name .. ".h"] = true
+end
+
+-- What mends a failure, where that is known.
+local function mend_for(output)
+  if output:find("struct user_pt_regs'", 1, true) then
+    return "the registers of arm64 are described by its own <asm/ptrace.h>, which this machine does not have: take "
+      .. '#include "probe.bpf.h" in place of <linux/ptrace.h> and <bpf/bpf_tracing.h>'
+  end
   local header = output:match "fatal error: '([^']+)' file not found"
   if not header then return nil end
-  return ("%s is not there: apt install %s"):format(header,
-    header:find "^bpf/" and "libbpf-dev" or "linux-libc-dev libbpf-dev")
+  if header:find "^bpf/" then return header .. " is not there: apt install libbpf-dev" end
+  if header:find "^linux/" or header:find "^asm" then return header .. " is not there: apt install linux-libc-dev" end
+  if header == "vmlinux.h" then
+    return 'it is made of a kernel\'s types: bpftool btf dump file /sys/kernel/btf/vmlinux format c >vmlinux.h; or '
+      .. 'declare the fields that are read, as #include "kernel.h" does'
+  end
+  if OF_LIBC[header] or header:find "^sys/" or header:find "^bits/" or header:find "^gnu/" then
+    return "BPF programs have no C library: the types are in <linux/types.h>, memcpy and memset are "
+      .. "__builtin_memcpy and __builtin_memset"
+  end
 end
 
 local function did_not_compile(block, output)
   err.raise { code = "EINVAL", stage = "compile", where = false,
     message = ("%s:%d: the BPF program does not compile:\n%s"):format(block.file, block.line, (output:gsub("\n$", ""))),
-    hint = missing_header(output) }
+    hint = mend_for(output) }
 end
 
 --- Compiles a block with the clang that is here, or takes it from the cache.
@@ -162,9 +199,10 @@ M.NO_OPTIONS = { cflags = {}, include = {} }
 function M.file(path)
   local compiler = clang.find()
   if not compiler then
+    local no_clang, mend = clang.missing()
     err.raise { code = "ENOENT", stage = "compile",
-      message = ("%s is C text, there is no object made of it, and there is no clang here to compile it"):format(path),
-      hint = "either install clang here (apt install clang libbpf-dev linux-libc-dev), or put the object beside it" }
+      message = ("%s is C text, there is no object made of it, and %s"):format(path, no_clang),
+      hint = ("either %s, or put the object beside it"):format(mend) }
   end
   local text = files.read_regular(path, M.TEXT_LIMIT) or err.raise(err.last())
   local block = { text = text, options = M.NO_OPTIONS, line = 1, text_line = 1, file = path:match "[^/]+$",
@@ -191,11 +229,11 @@ end
 
 local function nowhere(file, line, pack, seen)
   local message = pack and pack:missing_message(seen) or "there is no object packed for it"
+  local no_clang, mend = clang.missing()
   err.raise { code = "ENOENT", stage = "compile", where = false,
-    message = ("%s:%d: this BPF program is C text, %s, and there is no clang here to compile it"):format(
-      file, line, message),
-    hint = "either install clang here (apt install clang libbpf-dev linux-libc-dev), or pack the script on a machine "
-      .. "that has it and take that file: luaprobe pack SCRIPT" }
+    message = ("%s:%d: this BPF program is C text, %s, and %s"):format(file, line, message, no_clang),
+    hint = ("either %s, or pack the script on a machine that has it and take that file: luaprobe pack SCRIPT"):format(
+      mend) }
 end
 
 --- The BPF program that a C text is.

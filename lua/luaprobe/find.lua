@@ -138,6 +138,7 @@ end
 -- @treturn string|nil its path
 -- @raise error of stage "read"
 function M.read_script(what, limit)
+  if type(what) ~= "string" then err.misuse("a script is given by its name or path, not by a %s", type(what)) end
   if what ~= "-" then return M.script(what, limit) end
   local text, reason = io.stdin:read(M.SCRIPT_LIMIT + 1)
   if text and #text > M.SCRIPT_LIMIT then

@@ -153,7 +153,7 @@ local function ready_made(item)
 end
 
 local function cannot_make(item, arch)
-  local reason, hint = "there is no clang here to compile it", "apt install clang libbpf-dev linux-libc-dev"
+  local reason, hint = clang.missing()
   if not item.block then
     reason = "there is only an object of this machine's processor, and no C text"
     hint = ("put its %s.bpf.c beside the object, or give the C text to lp.compile in the script"):format(item.name)

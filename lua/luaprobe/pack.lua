@@ -44,14 +44,11 @@ local function entry(item, arch, bytes, clang_version, source)
   }
 end
 
-local NOTE = "-- BPF objects, put here by `luaprobe pack`; `luaprobe inspect` shows them, `luaprobe unpack` takes "
-  .. "them off.\n"
-
 -- The whole: the script, the entries, and the hash of them.
 local function assemble(script, entries)
   local ended = script == "" or script:sub(-1) == "\n"
-  local trailer = ("--[==[luaprobe-pack 1\n%sscript %s\n%s"):format(NOTE, ended and "as-is" or "newline-added",
-    table.concat(entries))
+  local trailer = ("--[==[luaprobe-pack 1\n%s\nscript %s\n%s"):format(ffi.string(C.lp_pack_note()),
+    ended and "as-is" or "newline-added", table.concat(entries))
   return ("%s%s%s]==]--luaprobe-pack-end %s\n"):format(script, ended and "" or "\n", trailer, hash.sha256(trailer))
 end
 
@@ -79,7 +76,8 @@ local function distinct(name, items)
     local identity = (item.source or "") .. (item.flags or "")
     if item.failure then err.raise(item.failure) end
     if names[item.name] and names[item.name] ~= identity then
-      fail("%s: two different objects would be packed as '%s': name them (name = \"…\")", name, item.name)
+      fail("%s:%d: two different objects would be packed as '%s': give this one another name (name = \"…\")", name,
+        item.line, item.name)
     end
     if not names[item.name] and not item.is_path then list[#list + 1] = item end
     names[item.name] = identity

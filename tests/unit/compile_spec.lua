@@ -184,6 +184,34 @@ print(#object.programs)]==]):format(header))
     local _, err = run(program("return 0;", nil, "#include <bpf/no_such.h>"))
     assert.is_truthy(err:find("tool.lua:3:10: fatal error: 'bpf/no_such.h' file not found", 1, true), err)
     assert.is_truthy(err:find("libbpf-dev", 1, true), err)
+    for header, mend in pairs { ["linux/no_such.h"] = "apt install linux-libc-dev", ["string.h"] = "have no C library",
+      ["vmlinux.h"] = "bpftool btf dump" } do
+      _, err = run(program("return 0;", nil, ("#include <%s>"):format(header)))
+      helper.contains(err, mend)
+    end
+    _, err = run(program("return 0;", nil, '#include "mine.h"'))
+    assert.is_nil(err:find("hint:", 1, true), err)
+  end)
+
+  it("says what to do about registers that only arm64 describes", function()
+    local text = ([==[
+require("luaprobe").compile [[
+#include <linux/bpf.h>
+#include <linux/ptrace.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+SEC("kprobe/vfs_read") int BPF_KPROBE(enter, void *file) { return file != 0; }
+char LICENSE[] SEC("license") = "GPL";
+]]]==])
+    helper.write(directory .. "/tool.lua", text)
+    local command = ("env XDG_CACHE_HOME=%s %s pack %s/tool.lua -o - --arch arm64"):format(cache, helper.luaprobe,
+      directory)
+    local _, err, status = helper.run(command)
+    if status ~= 0 then helper.contains(err, "hint:", '#include "probe.bpf.h" in place of') end
+    helper.write(directory .. "/tool.lua", (text:gsub("#include <linux/ptrace.h>", '#include "probe.bpf.h"'):gsub(
+      "#include <bpf/bpf_tracing.h>", "")))
+    _, err, status = helper.run(command)
+    assert.are.equal(0, status, err)
   end)
 
   it("shows warnings, and goes on", function()
@@ -197,12 +225,16 @@ print(#object.programs)]==]):format(header))
     assert.are.same({ "", 1 }, { out, status })
     assert.is_truthy(err:find("install clang", 1, true) and err:find("luaprobe pack", 1, true), err)
     assert.is_truthy(err:find("tool.lua:", 1, true) and err:find("no clang here", 1, true), err)
+    helper.contains(err, "LUAPROBE_CLANG is '/nonexistent'")
   end)
 
   it("refuses what it does not know", function()
     for _, call in ipairs { "lp.compile(5)", "lp.compile('int x;', 5)", "lp.compile('int x;', { nmae = 'x' })",
       "lp.compile('int x;', { name = '../x' })", "lp.compile('int x;', { cflags = { '-fplugin=/x' } })",
-      "lp.compile('int x;', { cflags = { '-o', '/x' } })", "lp.compile('int x;', { cflags = '@file' })" } do
+      "lp.compile('int x;', { cflags = { '-o', '/x' } })", "lp.compile('int x;', { cflags = '@file' })",
+      "lp.compile('int x;', { cflags = '-fsyntax-only' })", "lp.compile('int x;', { cflags = '-flto' })",
+      "lp.compile('int x;', { cflags = '-flto=thin' })", "lp.compile('int x;', { cflags = '-fno-integrated-as' })",
+      "lp.compile('int x;', { cflags = '-ftime-trace' })" } do
       local _, err, status = run("local lp = require 'luaprobe'\n" .. call)
       assert.are.equal(1, status)
       assert.is_truthy(err:find("tool.lua:2: lp.compile", 1, true), err)

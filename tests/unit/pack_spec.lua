@@ -291,6 +291,20 @@ describe("what is packed", function()
     end
   end)
 
+  it("is not mistaken for what a script has in its strings", function()
+    local program = 'require "luaprobe".compile "int a;" print "ran"\n'
+    for _, inside in ipairs { MARK .. "1\n", MARK .. "1\n]==]--luaprobe-pack-end " .. ("a"):rep(64) .. "\n",
+      "]==]--luaprobe-pack-end x\n", MARK } do
+      local path = write("marks.lua", ("local s = [===[\n%s]===]\n%s"):format(inside, program))
+      local before = helper.read(path)
+      assert.are.same({ "ran\n", "", 0 }, { helper.luaprobe_run(path) })
+      pack(path)
+      assert.are.same({ "ran\n", "", 0 }, { without_clang(path) })
+      assert.are.equal(0, select(3, helper.luaprobe_run("unpack " .. path)))
+      assert.are.equal(before, helper.read(path))
+    end
+  end)
+
   it("is not written when it would be larger than a script may be", function()
     local text = 'require "luaprobe".compile "int a;" --'
     text = text .. ("x"):rep(16 * 1024 * 1024 - #text - 100)
@@ -422,6 +436,15 @@ print('\n'.join(text[i:i+100] for i in range(0, len(text), 100)))
   end)
 end)
 
+describe("an output path", function()
+  it("that is a symbolic link to nothing is refused", function()
+    os.execute(("ln -s nowhere %s/dangling"):format(directory))
+    local _, err, status = helper.luaprobe_run(("pack opensnoop -o %s/dangling"):format(directory))
+    assert.are.equal(1, status)
+    helper.contains(err, "is a symbolic link to a file that is not there")
+  end)
+end)
+
 describe("a script path", function()
   local function refused(path, ...)
     local out, err, status = helper.run("timeout 20 " .. helper.luaprobe .. " " .. path)
@@ -432,6 +455,10 @@ describe("a script path", function()
 
   it("that is a directory, a FIFO, a device, or 1 GB of zeros is refused", function()
     os.execute(("mkfifo %s/fifo; truncate -s 1G %s/zeros.lua"):format(directory, directory))
+    if helper.has_program "python3" then
+      helper.python(("import socket; socket.socket(socket.AF_UNIX).bind('%s/socket')"):format(directory), "")
+      refused(directory .. "/socket", "a socket")
+    end
     refused(directory, "a directory")
     refused(directory .. "/fifo", "a FIFO")
     refused("/dev/zero", "a device")
