@@ -97,7 +97,7 @@ local function run_on(path, job, ...)
   return status == 0, (output:gsub((path .. "/"):gsub("%p", "%%%0"), ""))
 end
 
-local LIMIT = 256 * 1024 * 1024 -- bytes of a file that clang wrote
+local LIMIT = 64 * 1024 * 1024 -- bytes of a file that clang wrote: all of a vmlinux.h has five million
 
 local function read(path)
   return files.read_regular(path, LIMIT) or err.raise(err.last())

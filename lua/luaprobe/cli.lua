@@ -183,6 +183,7 @@ function M.new(name, description, opts)
   end
   local parser = argparse(name, description):add_help(false):usage_max_width(100):help_max_width(100)
   function parser.error(_, message)
+    if message:find "^unknown option '%-%d" then message = message .. ": no option takes a number below 0" end
     M.usage_error(("%s: %s\n%s\nTry '%s --help'."):format(name, message, parser:get_usage(), name))
   end
   parser:flag("-h --help", "Show this help message and exit."):action(function()

@@ -81,7 +81,7 @@ local HIDES = { require = true, load = true, loadstring = true, loadfile = true,
   ["package.loaders"] = true, ["package.preload"] = true, ["package[?]"] = true }
 
 local HARMLESS = { argparse = true, ["table.new"] = true, ["table.clear"] = true, ["string.buffer"] = true }
-for name in ("string table math coroutine jit.util jit.opt"):gmatch "%S+" do HARMLESS[name] = true end
+for name in ("string table math coroutine jit.util jit.opt luaprobe.help"):gmatch "%S+" do HARMLESS[name] = true end
 
 local function hides(name)
   local module = name:match "^require%((.*)%)$"
