@@ -267,7 +267,9 @@ local function note_attach(tokens, i, attach)
   if token.text == "programs" or token.text == "autoload" then attach.single = true end
   if token.text ~= "attach" or not before or before.text ~= ":" or not is_call(tokens, i + 1) then return end
   attach.count = attach.count + 1
-  local ladder = tokens[i + 1].kind ~= "string" and ladder_in(tokens, i + 1)
+  local first = tokens[i + 1].text == "(" and tokens[i + 2] or tokens[i + 1]
+  local is_told = first and first.kind == "symbol" and (first.text == ")" or first.text == "{")
+  local ladder = is_told and ladder_in(tokens, i + 1)
   if ladder then
     attach.ladders[#attach.ladders + 1] = ladder
   elseif ladder == nil then

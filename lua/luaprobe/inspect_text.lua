@@ -144,7 +144,7 @@ local function show_objects(objects)
   end
   for _, object in ipairs(objects) do
     if object.stale then
-      say("%s (packed for %s): of another C text than the script has, %s, sha256 %s", object.name, object.arch,
+      say("%s (packed for %s): nothing in the script as it is now asks for it, %s, sha256 %s", object.name, object.arch,
         size(object.size), object.sha256)
     elseif shown[object.name] ~= object and not are_alike(shown[object.name], object) then
       show_object(object)

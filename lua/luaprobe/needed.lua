@@ -77,21 +77,32 @@ end
 
 -- Ways to code, and to the library luaprobe, that the text does not show.
 local HIDES = { require = true, load = true, loadstring = true, loadfile = true, dofile = true, getfenv = true,
-  setfenv = true, module = true, _G = true, ["debug.getregistry"] = true, ["package.loaded"] = true,
+  setfenv = true, module = true, _G = true, ["package.loaded"] = true,
   ["package.loaders"] = true, ["package.preload"] = true, ["package[?]"] = true }
 
 local HARMLESS = { argparse = true, ["table.new"] = true, ["table.clear"] = true, ["string.buffer"] = true }
 for name in ("string table math coroutine jit.util jit.opt luaprobe.help"):gmatch "%S+" do HARMLESS[name] = true end
 
+-- A library that goes elsewhere as a whole is not followed. One whose functions are called by name is.
+local function goes_elsewhere(library, libraries)
+  if library.name ~= "debug" and library.name ~= "package" then return false end
+  for _, other in ipairs(libraries) do
+    if other.name:find("^" .. library.name .. "[.%[]") then return false end
+  end
+  return true
+end
+
 local function hides(name)
   local module = name:match "^require%((.*)%)$"
-  return HIDES[name] or module and not HARMLESS[module]
+  if module then return not HARMLESS[module] end
+  return HIDES[name] or name:find "^debug%.get" ~= nil and name ~= "debug.getinfo" or name == "debug[?]"
 end
 
 -- What the script's bytecode asks for that could compile or load what its text does not tell.
 local function note_hidden(text, name, notes)
-  for _, library in ipairs(asks.of(text, name) or {}) do
-    if hides(library.name) then
+  local libraries = asks.of(text, name) or {}
+  for _, library in ipairs(libraries) do
+    if hides(library.name) or goes_elsewhere(library, libraries) then
       notes[#notes + 1] = ("line %s: what %s gives cannot be told from the text: what that compiles or loads is not "
         .. "seen, and not packed"):format(table.concat(library.lines, ", "), library.name)
     end

@@ -125,6 +125,8 @@ char LICENSE[] SEC("license") = "GPL";
     assert.are.equal(0, (status_of "object:attach { first = { 'tracepoint', { 'raw_tracepoint' } }, pid = pid }"))
     assert.are.equal(1, (status_of "object:attach { first = { { 'tracepoint', 'raw_tracepoint' } } }"))
     assert.are.equal(0, (status_of "object:attach { first = ladder }"))
+    assert.are.equal(0, (status_of "object:attach(options)"))
+    assert.are.equal(1, (status_of "object:attach({})"))
   end)
 
   it("of an object file tells its programs", function()
@@ -141,6 +143,7 @@ char LICENSE[] SEC("license") = "GPL";
     assert.is_truthy(out:find("NO   nonesuch ", 1, true) and out:find("note: line 2:", 1, true), out)
     for _, text in ipairs { "local lp = require 'luaprobe'\nlp.load(name)", "pcall(require, 'luaprobe')",
       "local m = { lp = require 'luaprobe' } m.lp.load 'x'", "loadstring(text)()", "package.loaded.luaprobe.load 'x'",
+      "for _, x in pairs(package) do print(x) end", "debug.getregistry()", "f(debug)",
       "setmetatable({}, { __index = require 'luaprobe' }).load 'x'", "require 'a_module_of_somebody'" } do
       out, status = of_script(text)
       assert.are.equal(1, status, out)
