@@ -5,61 +5,14 @@
 -- `lp.count "kprobe:vfs_read"`.
 -- Where the library, or one of these functions, goes another way, that is told.
 -- @module luaprobe.blocks
+local attach_calls = require "luaprobe.attach_calls"
 local lexer = require "luaprobe.lexer"
+local literals = require "luaprobe.literals"
 
 local M = {}
 
 local ONE_LINERS = { trace = true, count = true, latency = true }
 local CALLS = { compile = true, load = true, open = true, trace = true, count = true, latency = true }
-
--- A reader of literal expressions. Each function returns the value and the place behind it, or nil when it is no
--- literal.
-local literal
-
-local function literal_table(tokens, i)
-  local result, n = {}, 0
-  while tokens[i] and tokens[i].text ~= "}" do
-    local key, value
-    if tokens[i].kind == "name" and tokens[i + 1] and tokens[i + 1].text == "=" then
-      key, i = tokens[i].text, i + 2
-    elseif tokens[i].text == "[" then
-      key, i = literal(tokens, i + 1)
-      if key == nil or not tokens[i + 1] or tokens[i].text ~= "]" or tokens[i + 1].text ~= "=" then return nil end
-      i = i + 2
-    end
-    value, i = literal(tokens, i)
-    if i == nil then return nil end
-    if key == nil then
-      n = n + 1
-      key = n
-    end
-    result[key] = value
-    if tokens[i] and (tokens[i].text == "," or tokens[i].text == ";") then i = i + 1 end
-  end
-  if tokens[i] then return result, i + 1 end
-end
-
-local CONSTANTS = { ["true"] = true, ["false"] = false }
-
-local function literal_term(tokens, i)
-  local token = tokens[i]
-  if not token then return nil end
-  if token.value ~= nil then return token.value, i + 1 end
-  if token.kind == "name" and CONSTANTS[token.text] ~= nil then return CONSTANTS[token.text], i + 1 end
-  if token.text == "{" then return literal_table(tokens, i + 1) end
-end
-
-function literal(tokens, i)
-  local value
-  value, i = literal_term(tokens, i)
-  while i and tokens[i] and tokens[i].text == ".." do
-    local more
-    more, i = literal_term(tokens, i + 1)
-    if type(value) ~= "string" or type(more) ~= "string" then return nil end
-    value = value .. more
-  end
-  if i then return value, i end
-end
 
 -- `require "luaprobe"` or `require("luaprobe")` at `i`: the place behind it.
 local function required(tokens, i)
@@ -102,11 +55,6 @@ local function call_at(tokens, i, names)
   if is_free_name(tokens, i) and names.call[tokens[i].text] then return names.call[tokens[i].text], i + 1 end
 end
 
-local function is_call(tokens, i)
-  local token = tokens[i]
-  return token and (token.kind == "string" or token.text == "(" or token.text == "{")
-end
-
 -- `{ a = ` or `, a = ` or `; a = ` within braces: the field of a table, which is not followed.
 local function is_table_field(tokens, i)
   local before = tokens[i - 1] and tokens[i - 1].text
@@ -129,14 +77,14 @@ end
 -- behind it when it is a plain name for one of the first two.
 local function note_name(tokens, i, name, names)
   local call, after = call_at(tokens, i, names)
-  if call and is_call(tokens, after) then
+  if call and literals.is_call(tokens, after) then
     names.compiled[name] = call == "compile" or nil
   elseif call then
     names.call[name] = call
     return after
   else
     local behind = library_at(tokens, i, names)
-    if not behind or field_at(tokens, behind) or is_call(tokens, behind) then return nil end
+    if not behind or field_at(tokens, behind) or literals.is_call(tokens, behind) then return nil end
     names.library[name] = true
     return behind
   end
@@ -156,39 +104,6 @@ local function note_names(tokens, i, names)
   end
 end
 
--- The arguments of a call as literals: `first, rest`; nil when the first is none, `false` as rest when the second is
--- none.
-local function arguments(tokens, i)
-  local token = tokens[i]
-  if not token then return nil end
-  if token.kind == "string" then return token.value end
-  if token.text ~= "(" then return nil end
-  local first, after = literal(tokens, i + 1)
-  if after == nil or not tokens[after] then return nil end
-  if tokens[after].text == ")" then return first end
-  if tokens[after].text ~= "," then return nil end
-  local second, behind = literal(tokens, after + 1)
-  return first, behind and second or false
-end
-
--- All arguments of a call as literals; `known` is how many there are up to the first that is none.
-local function all_arguments(tokens, i)
-  local list, known = {}, 0
-  local opened = tokens[i].text == "("
-  local at = opened and i + 1 or i
-  while tokens[at] do
-    local value, after = literal(tokens, at)
-    if not after and tokens[at].text == "nil" then after = at + 1 end
-    local behind = tokens[after or #tokens + 1]
-    if not after or opened and not (behind and (behind.text == "," or behind.text == ")")) then return list, known end
-    known = known + 1
-    list[known] = value
-    if not opened or behind.text == ")" then return list, known, true end
-    at = after + 1
-  end
-  return list, known
-end
-
 -- Whether what lp.load is given at `i` is the object of an lp.compile, which is found by itself.
 local function is_compiled(tokens, i, names)
   if tokens[i].text == "(" then i = i + 1 end
@@ -201,7 +116,7 @@ local function note_unfollowed(found, what, call, line)
 end
 
 local function note_one_liner(call, tokens, i, found)
-  local values, known, all = all_arguments(tokens, i)
+  local values, known, all = literals.arguments(tokens, i)
   if type(values[1]) == "string" then
     found.one_liners[#found.one_liners + 1] = { call = call, target = values[1], fields = call == "trace" and values[2],
       options = values[call == "trace" and 3 or 2], line = tokens[i].line, partly = not all and known or nil }
@@ -218,7 +133,7 @@ end
 
 local function note_call(call, tokens, i, names, found)
   if ONE_LINERS[call] then return note_one_liner(call, tokens, i, found) end
-  local first, second = arguments(tokens, i)
+  local first, second = literals.two_arguments(tokens, i)
   local first_token = tokens[i].text == "(" and tokens[i + 1] or tokens[i]
   local line = first_token and first_token.line or tokens[i].line
   if call == "compile" then
@@ -242,41 +157,6 @@ local function note_use(tokens, i, names, found)
   if names.followed[i] or next_token and next_token.text == "=" then return end
   local what = call and ("what becomes of lp.%s here"):format(call) or "what becomes of the library luaprobe here"
   found.unfollowed[#found.unfollowed + 1] = { what = what, line = tokens[i].line }
-end
-
--- The literal behind `first =` within the call that begins at `i`; false when that is no literal, nil when there is
--- none.
-local function ladder_in(tokens, i)
-  local depth = 0
-  repeat
-    local token = tokens[i]
-    if token.kind == "name" and token.text == "first" and tokens[i + 1] and tokens[i + 1].text == "=" then
-      local value = literal(tokens, i + 2)
-      return type(value) == "table" and value or false
-    elseif token.kind == "symbol" then
-      depth = depth + (token.text:find "^[({]" and 1 or token.text:find "^[)}]" and -1 or 0)
-    end
-    i = i + 1
-  until depth == 0 or not tokens[i]
-end
-
--- How the script attaches what it loads: `OBJECT:attach(…)`, and whether it deals with single programs.
-local function note_attach(tokens, i, attach)
-  local token, before = tokens[i], tokens[i - 1]
-  if token.kind ~= "name" then return end
-  if token.text == "programs" or token.text == "autoload" then attach.single = true end
-  if token.text ~= "attach" or not before or before.text ~= ":" or not is_call(tokens, i + 1) then return end
-  attach.count = attach.count + 1
-  local first = tokens[i + 1].text == "(" and tokens[i + 2] or tokens[i + 1]
-  local is_told = first and first.kind == "symbol" and (first.text == ")" or first.text == "{")
-  local ladder = is_told and ladder_in(tokens, i + 1)
-  if ladder then
-    attach.ladders[#attach.ladders + 1] = ladder
-  elseif ladder == nil then
-    attach.whole = true
-  else
-    attach.single = true
-  end
 end
 
 local OPENS = { ["("] = true, ["["] = true, ["{"] = true }
@@ -319,20 +199,18 @@ end
 --   `objects`: `{name, line, loads}` of each lp.load (`loads`) and lp.open by a literal name or path;
 --   `one_liners`: `{call, target, fields, options, line, partly}` of each lp.trace, lp.count and lp.latency of a
 --   literal target, `partly` when an argument behind it is no literal;
---   `attach`: `{count, ladders, whole, single}`: how many calls of `:attach` there are, the ladders that are literals,
---   whether there is one without a ladder, whether single programs are dealt with;
+--   `attach`: see luaprobe.attach_calls;
 --   `unfollowed`: `{what, line}` where the text does not tell what is compiled or loaded
 function M.scan(text)
   local tokens = lexer.tokens(with_newlines(text))
   note_tables(tokens)
   local names = { library = {}, call = {}, compiled = {}, followed = {} }
   local found = { blocks = {}, objects = {}, one_liners = {}, unfollowed = {},
-    attach = { count = 0, ladders = {}, whole = false, single = false } }
+    attach = attach_calls.scan(tokens) }
   for i = 1, #tokens do
-    note_attach(tokens, i, found.attach)
     note_names(tokens, i, names)
     local call, behind = call_at(tokens, i, names)
-    if call and is_call(tokens, behind) then
+    if call and literals.is_call(tokens, behind) then
       note_call(call, tokens, behind, names, found)
     else
       note_use(tokens, i, names, found)
