@@ -129,7 +129,7 @@ const char *lp_helper_name(uint32_t id)
 
 /* ---- symbols of the kernel ------------------------------------------------------------------------------------ */
 
-const char *lp_inspect_extern(const struct lp_inspect *inspect, uint32_t i)
+const char *lp_inspect_extern(const struct lp_inspect *inspect, uint32_t i, bool *weak)
 {
     Elf_Scn *section = NULL;
     GElf_Shdr header;
@@ -147,8 +147,10 @@ const char *lp_inspect_extern(const struct lp_inspect *inspect, uint32_t i)
             if (!gelf_getsym((Elf_Data *)data, at, &symbol) || symbol.st_shndx != SHN_UNDEF)
                 continue;
             name = elf_strptr(inspect->elf, header.sh_link, symbol.st_name);
-            if (name && *name && i-- == 0)
-                return name;
+            if (!name || !*name || i-- > 0)
+                continue;
+            *weak = GELF_ST_BIND(symbol.st_info) == STB_WEAK;
+            return name;
         }
     }
     return NULL;

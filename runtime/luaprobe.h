@@ -732,8 +732,8 @@ void lp_inspect_close(struct lp_inspect *inspect);
 bool lp_inspect_code(const struct lp_inspect *inspect, uint32_t i, struct lp_code *out);
 /* The i-th CO-RE relocation; false past the last one. */
 bool lp_inspect_core(const struct lp_inspect *inspect, const struct lp_btf *btf, uint32_t i, struct lp_core *out);
-/* The i-th symbol that the kernel shall provide; NULL past the last one. */
-const char *lp_inspect_extern(const struct lp_inspect *inspect, uint32_t i);
+/* The i-th symbol that the kernel shall provide, or may when it is weak; NULL past the last one. */
+const char *lp_inspect_extern(const struct lp_inspect *inspect, uint32_t i, bool *weak);
 /* "perf_event_output"; NULL for a number that the headers of the build do not know. */
 const char *lp_helper_name(uint32_t id);
 

@@ -142,24 +142,26 @@ local function core_of(opened, inspect)
   return list
 end
 
+-- Symbols of the kernel that are asked for, and by name those that it may lack (__weak).
 local function externs_of(inspect)
-  local list = {}
+  local list, optional, weak = {}, {}, ffi.new "bool[1]"
   while true do
-    local name = C.lp_inspect_extern(inspect, #list)
-    if name == nil then return list end
+    local name = C.lp_inspect_extern(inspect, #list, weak)
+    if name == nil then return list, optional end
     list[#list + 1] = ffi.string(name)
+    optional[list[#list]] = weak[0]
   end
 end
 
 local FUNCTION = 12 -- BTF_KIND_FUNC of <linux/btf.h>
 
 -- Functions of the kernel that are no helpers, among its symbols that are asked for.
-local function kfuncs_of(opened, externs)
+local function kfuncs_of(opened, externs, optional)
   local list, btf = {}, opened.types.btf
   for _, name in ipairs(btf and externs or {}) do
     if C.lp_btf_find(btf, FUNCTION, name) ~= 0 then
       local since, changes = features.kfunc(name)
-      list[#list + 1] = { name = name, since = since, changes = changes }
+      list[#list + 1] = { name = name, since = since, changes = changes, optional = optional[name] }
     end
   end
   return list
@@ -177,7 +179,9 @@ local function features_of(facts, flags)
     if map.name:find("%.rodata") or map.name:find("%.data") or map.name:find("%.bss") then note("globals", "5.2") end
   end
   for _, helper in ipairs(facts.helpers) do note(helper.name, helper.since) end
-  for _, kfunc in ipairs(facts.kfuncs) do note(kfunc.name, kfunc.since) end
+  for _, kfunc in ipairs(facts.kfuncs) do
+    if not kfunc.optional then note(kfunc.name, kfunc.since) end
+  end
   for _, row in ipairs(features.CODE) do
     if bit.band(flags, C[row[1]]) ~= 0 then note(row[2], row[3]) end
   end
@@ -199,7 +203,8 @@ end
 --   `maps`: `{name, type, key_size, value_size, max_entries, memory, per_cpu, cpus}`, the last two of an event stream;
 --   `memory`: bytes, of all full maps, about;
 --   `helpers`: `{name, since, changes, sections}`;
---   `externs`: symbols of the kernel; `kfuncs`: those that are functions, `{name, since, changes}`;
+--   `externs`: symbols of the kernel; `kfuncs`: those that are functions, `{name, since, changes,
+--   optional}`, the last when a kernel may lack it;
 --   `kernel_types`: `{name, fields}`;
 --   `features`: `{name, since}`; `kernel`: the version that they imply
 -- @raise error of stage "open"
@@ -207,12 +212,12 @@ function M.of(name, bytes)
   local opened = object.open { name = name, bytes = bytes }
   local inspect = err.check(C.lp_inspect_open(name, bytes, #bytes))
   local facts = { name = name, size = #bytes, sha256 = hash.sha256(bytes), programs = programs_of(opened) }
-  local flags
+  local flags, optional
   facts.maps, facts.memory = maps_of(opened)
   facts.helpers, flags, facts.instructions = code_of(inspect)
   facts.kernel_types = core_of(opened, inspect)
-  facts.externs = externs_of(inspect)
-  facts.kfuncs = kfuncs_of(opened, facts.externs)
+  facts.externs, optional = externs_of(inspect)
+  facts.kfuncs = kfuncs_of(opened, facts.externs, optional)
   facts.features = features_of(facts, flags)
   facts.kernel = facts.features[1] and facts.features[1].since or "3.19"
   C.lp_inspect_close(inspect)

@@ -97,10 +97,13 @@ describe("kernel functions that are no helpers", function()
 #include <bpf/bpf_core_read.h>
 extern struct task_struct *bpf_task_from_pid(int pid) __ksym;
 extern int bpf_unheard_of(struct task_struct *task) __ksym;
+extern int bpf_send_signal_task(struct task_struct *task, int signal, int type, unsigned long value) __ksym __weak;
 extern const int bpf_prog_active __ksym;
 typedef struct { int x; } some_t;
 SEC("tp_btf/sys_enter") int f(void *ctx)
 {
+    if (bpf_send_signal_task)
+        bpf_send_signal_task(bpf_task_from_pid(1), 9, 0, 0);
     return bpf_unheard_of(bpf_task_from_pid(1)) + (long)&bpf_prog_active + bpf_core_type_exists(some_t);
 }
 char LICENSE[] SEC("license") = "GPL";
@@ -113,9 +116,11 @@ char LICENSE[] SEC("license") = "GPL";
     assert.is_false(kfuncs.bpf_task_from_pid.changes)
     assert.is_true(kfuncs.bpf_unheard_of.changes)
     assert.is_nil(kfuncs.bpf_prog_active)
-    assert.are.equal("6.2", report.kernel)
+    assert.is_true(kfuncs.bpf_send_signal_task.optional and kfuncs.bpf_send_signal_task.changes)
+    assert.are.equal("6.2", report.kernel) -- what is weak may be lacking
     assert.is_truthy(by_name(report.objects[1].kernel_types).some_t)
-    helper.contains(out, "CHANGES    bpf_unheard_of (a kfunc: may change something)", "kernel's   bpf_prog_active")
+    helper.contains(out, "CHANGES    bpf_send_signal_task (a kfunc", "bpf_unheard_of (a kfunc: may change something)",
+      "kernel's   bpf_prog_active")
   end)
 end)
 
