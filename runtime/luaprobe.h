@@ -76,8 +76,8 @@ int lp_file_mode(const char *path);
 int lp_directory_open_private(const char *path);
 void lp_directory_close(int directory);
 /*
- * Makes an empty one below TMPDIR or /tmp, writes its path, and returns its descriptor. Those of processes that are gone
- * without having removed theirs (SIGKILL) are removed.
+ * Makes an empty one below TMPDIR or /tmp, writes its path, and returns its descriptor. Those of processes that are
+ * gone without having removed theirs (SIGKILL) are removed.
  */
 int lp_directory_make_temporary(char *path, size_t size);
 /* Removes it with the files in it and in the directories in it, and closes the descriptor. */

@@ -17,8 +17,8 @@ static int refused(const char *path, int code)
 }
 
 /*
- * The file behind symbolic links, and who and what it is; `status` is left as it was when there is none. What is no file
- * (a device, a FIFO, a directory) must not be replaced by one.
+ * The file behind symbolic links, and who and what it is; `status` is left as it was when there is none. What is no
+ * file (a device, a FIFO, a directory) must not be replaced by one.
  */
 static int real_target(const char *path, char *real, struct stat *status)
 {
@@ -51,7 +51,8 @@ static mode_t current_umask(void)
     return mask;
 }
 
-/* The owner of the file that is replaced keeps it, where root may say so; then its permissions, which that takes away. */
+/* The owner of the file that is replaced keeps it, where root may say so; then its permissions, which that takes away.
+ */
 static int set_owner_and_mode(int fd, const struct stat *status)
 {
     if (geteuid() == 0 && (status->st_uid != 0 || status->st_gid != 0) &&
