@@ -55,20 +55,69 @@ local function replace(text, from, to)
   return text:sub(1, first - 1) .. to .. text:sub(last + 1)
 end
 
+local function replace_all(text, from, to)
+  local parts, count = {}, 0
+  for part, at in (text .. from):gmatch("(.-)" .. from:gsub("%p", "%%%0") .. "()") do
+    parts[#parts + 1], count = part, at
+  end
+  assert(#parts > 1 and count > 0, "argparse writes its completions in another way: " .. from)
+  return table.concat(parts, to)
+end
+
+local ARCHITECTURES = "x86_64 arm64 x86_64,arm64"
+
+-- A file's name is one word, whatever is in it, and completed as such.
+local BASH_FILES = 'COMPREPLY=($(compgen -f -- "$cur"))'
+local function bash_files(also)
+  return ('compopt -o filenames 2>/dev/null\n%smapfile -t COMPREPLY < <(%scompgen -f -- "$cur")'):format(
+    (" "):rep(20), also or "")
+end
+
+-- What a script's own options are, when it is a file: those of every tracing script.
+local function standard_words()
+  local words = {}
+  for _, option in ipairs(cli.describe(function() cli.new("tool", "Any."):parse {} end)._options) do
+    for _, alias in ipairs(option._aliases) do words[#words + 1] = alias end
+  end
+  return table.concat(words, " ")
+end
+
 local function bash()
+  local text = root:get_bash_complete()
+  -- luaprobe's own options come before a script.
+  text = replace_all(text, 'opts="$opts ', 'opts="')
+  text = replace(text, '        esac\n    done', ([[
+            *.lua|*/*)
+                cmd=FILE
+                opts="%s"
+                break
+                ;;
+        esac
+    done]]):format(standard_words()))
+  local first = text:find("--arch)", 1, true)
+  text = text:sub(1, first - 1) .. replace(text:sub(first), BASH_FILES,
+    ('COMPREPLY=($(compgen -W "%s" -- "$cur"))'):format(ARCHITECTURES))
+  text = replace_all(text, BASH_FILES, bash_files())
   local ending = '\n    if [[ "$cur" = -* ]]; then\n'
-  return replace(root:get_bash_complete(), ending, ([[
+  return replace(text, ending, ([[
     case "$cmd" in
         %s)
-            COMPREPLY=($(compgen -W "%s" -- "$cur") $(compgen -f -- "$cur"))
+            %s
+            ;;
+        FILE)
+            %s
             ;;
     esac
-]]):format(table.concat(TAKE_SCRIPTS, "|"), tracing_names()) .. ending)
+]]):format(table.concat(TAKE_SCRIPTS, "|"), bash_files(('compgen -W "%s" -- "$cur"; '):format(tracing_names())),
+    bash_files()) .. ending)
 end
 
 local function zsh()
   local text = replace(root:get_zsh_complete(), '": :_luaprobe_cmds"',
     [[": :{_alternative 'scripts:script:_luaprobe_cmds' 'files:file:_files'}"]])
+  text = replace_all(text, "options=(\n        $options\n", "options=(\n") -- luaprobe's own come before a script
+  local arch = text:find('"--arch[', 1, true)
+  text = text:sub(1, arch - 1) .. replace(text:sub(arch), ": :_files", (": :(%s)"):format(ARCHITECTURES))
   for _, name in ipairs(TAKE_SCRIPTS) do
     local first = text:find("\n    " .. name .. ")\n", 1, true)
     text = text:sub(1, first - 1) .. replace(text:sub(first), '": :_files"',
@@ -153,8 +202,20 @@ Directories, by colons, where BPF objects are looked for.
 \fBLUAPROBE_CLANG\fR
 The clang that lp.compile and luaprobe pack use.
 .TP
+\fBLUAPROBE_BTF\fR
+As \-\-btf.
+.TP
+\fBLUAPROBE_DEBUG\fR
+When it is 1, each event is overwritten with 0xdb bytes once its loop body is over.
+.TP
 \fBXDG_CACHE_HOME\fR
 Where compiled BPF programs are kept, in a directory luaprobe; ~/.cache when it is not set.
+.TP
+\fBXDG_STATE_HOME\fR
+Where the prompt keeps its history; ~/.local/state when it is not set.
+.TP
+\fBTMPDIR\fR
+Where lp.compile has its temporary directory; /tmp when it is not set.
 .SH SEE ALSO
 .BR bpftool (8),
 .BR bpf (2)]]

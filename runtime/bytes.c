@@ -46,6 +46,8 @@ int lp_bytes_read(const char *path, size_t limit, struct lp_bytes *out)
     /* O_NONBLOCK: opening a FIFO nobody writes to would wait for ever. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
+    if (fd < 0 && errno == ENXIO && stat(path, &status) == 0 && S_ISSOCK(status.st_mode))
+        return lp_error_set(ENXIO, "read", "%s: is %s, not a file", path, file_type(status.st_mode));
     if (fd < 0)
         return lp_error_set(errno, "read", "%s: %s", path, strerror(errno));
     if (fstat(fd, &status) != 0) {

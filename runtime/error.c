@@ -23,6 +23,8 @@ enum { CAP_BIT_SYS_ADMIN = 21, CAP_BIT_PERFMON = 38, CAP_BIT_BPF = 39 };
 /* What libbpf writes before a verifier's log. */
 #define LOG_BEGIN "-- BEGIN PROG LOAD LOG --"
 
+enum { ENOTSUPP = 524 }; /* the kernel's own number, which it lets out all the same */
+
 static char message_text[16384]; /* long paths and what is behind them; luaprobe.error shortens the paths */
 static char hint_text[1024];
 static struct lp_error last = {.name = "", .stage = "", .message = message_text};
@@ -49,7 +51,7 @@ bool lp_error_is_verbose(void)
 
 static void set_code(int code, const char *stage)
 {
-    const char *name = strerrorname_np(code);
+    const char *name = code == ENOTSUPP ? "ENOTSUPP" : strerrorname_np(code);
 
     last.code = code;
     last.name = name ? name : "EUNKNOWN";
@@ -184,6 +186,19 @@ void lp_error_hint_permission(void)
         lp_error_hint("the capabilities are there, so a security module or a container's seccomp filter refuses it");
 }
 
+/* What libc has no words for. */
+static void put_into_words(char *text)
+{
+    static const char raw[] = "ERROR: strerror_r(524)=22";
+    static const char words[] = "not supported (ENOTSUPP)";
+    char *found;
+
+    while ((found = strstr(text, raw))) {
+        memcpy(found, words, sizeof(words) - 1);
+        memmove(found + sizeof(words) - 1, found + sizeof(raw) - 1, strlen(found + sizeof(raw) - 1) + 1);
+    }
+}
+
 /* libbpf's print function. Running out of memory here only costs text, and most of libbpf's is for debugging it. */
 static int collect(enum libbpf_print_level level, const char *format, va_list args)
 {
@@ -195,6 +210,8 @@ static int collect(enum libbpf_print_level level, const char *format, va_list ar
     length = vasprintf(&text, format, args);
     if (length < 0)
         return 0;
+    put_into_words(text);
+    length = (int)strlen(text);
     if (verbose)
         fputs(text, stderr);
     if (level != LIBBPF_DEBUG) {

@@ -49,8 +49,6 @@ static void note_call(const struct bpf_insn *insn, struct lp_code *out)
 {
     if (insn->src_reg == BPF_PSEUDO_CALL)
         out->features |= LP_CODE_CALL;
-    else if (insn->src_reg == BPF_PSEUDO_KFUNC_CALL)
-        out->features |= LP_CODE_KFUNC;
     else if (insn->src_reg == 0 && insn->imm > 0 && insn->imm < LP_HELPERS)
         out->helpers[insn->imm / 64] |= UINT64_C(1) << (insn->imm % 64);
 }
@@ -131,7 +129,7 @@ const char *lp_helper_name(uint32_t id)
 
 /* ---- symbols of the kernel ------------------------------------------------------------------------------------ */
 
-const char *lp_inspect_extern(const struct lp_inspect *inspect, uint32_t i)
+const char *lp_inspect_extern(const struct lp_inspect *inspect, uint32_t i, bool *weak)
 {
     Elf_Scn *section = NULL;
     GElf_Shdr header;
@@ -149,8 +147,10 @@ const char *lp_inspect_extern(const struct lp_inspect *inspect, uint32_t i)
             if (!gelf_getsym((Elf_Data *)data, at, &symbol) || symbol.st_shndx != SHN_UNDEF)
                 continue;
             name = elf_strptr(inspect->elf, header.sh_link, symbol.st_name);
-            if (name && *name && i-- == 0)
-                return name;
+            if (!name || !*name || i-- > 0)
+                continue;
+            *weak = GELF_ST_BIND(symbol.st_info) == STB_WEAK;
+            return name;
         }
     }
     return NULL;

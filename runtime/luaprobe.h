@@ -123,6 +123,8 @@ struct lp_packed {
  * off.
  */
 int64_t lp_pack_find(const char *script, const char *text, size_t size);
+/* The second line of a trailer, by which one that is cut off is known. */
+const char *lp_pack_note(void);
 /* Reads and checks what is packed in a script's text, of which a copy is kept. NULL on failure. */
 struct lp_pack *lp_pack_open(const char *script, const char *text, size_t size);
 void lp_pack_close(struct lp_pack *pack);
@@ -713,7 +715,6 @@ enum { LP_HELPERS = 320 }; /* room in lp_code.helpers; Linux 6.12 has 212 */
 
 enum lp_code_feature {
     LP_CODE_CALL = 1,    /* functions of the program's own */
-    LP_CODE_KFUNC = 2,   /* functions of the kernel that are no helpers */
     LP_CODE_JMP32 = 4,   /* jumps by 32 bits (-mcpu=v3) */
     LP_CODE_LOOP = 8,    /* a jump backwards */
     LP_CODE_ATOMIC = 16, /* atomic operations besides adding */
@@ -742,8 +743,8 @@ void lp_inspect_close(struct lp_inspect *inspect);
 bool lp_inspect_code(const struct lp_inspect *inspect, uint32_t i, struct lp_code *out);
 /* The i-th CO-RE relocation; false past the last one. */
 bool lp_inspect_core(const struct lp_inspect *inspect, const struct lp_btf *btf, uint32_t i, struct lp_core *out);
-/* The i-th symbol that the kernel shall provide; NULL past the last one. */
-const char *lp_inspect_extern(const struct lp_inspect *inspect, uint32_t i);
+/* The i-th symbol that the kernel shall provide, or may when it is weak; NULL past the last one. */
+const char *lp_inspect_extern(const struct lp_inspect *inspect, uint32_t i, bool *weak);
 /* "perf_event_output"; NULL for a number that the headers of the build do not know. */
 const char *lp_helper_name(uint32_t id);
 

@@ -84,7 +84,9 @@ static void name_types(const struct lp_object *object)
 
 struct lp_object *lp_object_open(const char *name, const void *data, size_t size, const char *kconfig)
 {
-    LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = name, .kconfig = kconfig,
+    /* The maps of its variables are named after it: not after the directory that it lies in. */
+    const char *slash = strrchr(name, '/');
+    LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = slash && slash[1] ? slash + 1 : name, .kconfig = kconfig,
                 .btf_custom_path = lp_btf_kernel_path(),
                 .kernel_log_level = lp_error_is_verbose() ? LOG_STATISTICS : 0);
     struct lp_object *object;

@@ -2,7 +2,7 @@
  * pack.c: the trailer of a one-file script: BPF objects in a Lua comment at the end of its text.
  *
  *     --[==[luaprobe-pack 1
- *     -- a note for readers
+ *     -- a note for readers                  always the same; by it a trailer that is cut off is known
  *     script newline-added                   or: script as-is; whether pack had to end its last line
  *     object opensnoop                       for each object and architecture:
  *     arch x86_64
@@ -31,6 +31,9 @@
 
 static const char begin_mark[] = "--[==[luaprobe-pack ";
 static const char end_mark[] = "]==]--luaprobe-pack-end ";
+
+static const char note[] =
+    "-- BPF objects, put here by `luaprobe pack`; `luaprobe inspect` shows them, `luaprobe unpack` takes them off.";
 
 enum { HEX = 64, BEGIN = sizeof(begin_mark) - 1, END = sizeof(end_mark) - 1 };
 
@@ -74,6 +77,29 @@ static bool is_cut_in_mark(const char *text, size_t size)
     return length > 3 && length < BEGIN && memcmp(line, begin_mark, length) == 0;
 }
 
+const char *lp_pack_note(void)
+{
+    return note;
+}
+
+/* Whether the note stands below the first line of a trailer, or as much of it as there is. */
+static bool has_note(const char *begin, const char *text_end)
+{
+    const char *newline = memchr(begin, '\n', (size_t)(text_end - begin));
+    const char *line = newline ? newline + 1 : text_end;
+    size_t left = (size_t)(text_end - line);
+
+    return memcmp(line, note, left < sizeof(note) - 1 ? left : sizeof(note) - 1) == 0;
+}
+
+/* Whether nothing but a hash is behind the mark of the last line. */
+static bool is_last(const char *end, const char *text_end)
+{
+    const char *newline = memchr(end, '\n', (size_t)(text_end - end));
+
+    return !newline || newline + 1 == text_end;
+}
+
 static int refused(int code, const char *script, const char *what)
 {
     lp_error_set(code, "read", "%s: the objects packed in it %s", script, what);
@@ -86,6 +112,14 @@ int64_t lp_pack_find(const char *script, const char *text, size_t size)
     const char *begin = last_line(text, size, begin_mark, BEGIN);
     const char *end = last_line(text, size, end_mark, END);
 
+    /*
+     * The marks can stand in a script's strings, too. Those of a trailer have more to them, of which damage may spare
+     * only one thing: the note below the first, the end of the file behind the last.
+     */
+    if (end && !is_last(end, text + size) && !(begin && has_note(begin, text + size)))
+        end = NULL;
+    if (begin && !has_note(begin, text + size) && !(end && end > begin))
+        begin = NULL;
     if (begin && (!end || end < begin))
         return refused(EBADMSG, script, "are cut off");
     if (end && !begin)

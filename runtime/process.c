@@ -28,6 +28,14 @@ struct process {
     int64_t deadline;
 };
 
+/*
+ * What in the environment makes clang take other flags than it is given, or write files. Where it looks for headers
+ * (CPATH) may be said there: that shows in what it reads.
+ */
+static const char *const kept_away[] = {"CCC_OVERRIDE_OPTIONS", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES",
+                                        "CC_PRINT_OPTIONS",     "CC_PRINT_HEADERS",    "CC_LOG_DIAGNOSTICS",
+                                        "CC_PRINT_PROC_STAT"};
+
 static void become(const char *const *words, int output, int failure, pid_t parent)
 {
     sigset_t none;
@@ -42,6 +50,8 @@ static void become(const char *const *words, int output, int failure, pid_t pare
     for (int number = 1; number < NSIG; number++)
         signal(number, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    for (size_t i = 0; i < sizeof(kept_away) / sizeof(kept_away[0]); i++)
+        unsetenv(kept_away[i]);
     close(STDIN_FILENO);
     if (open("/dev/null", O_RDONLY) == STDIN_FILENO && dup2(output, STDOUT_FILENO) >= 0 &&
         dup2(output, STDERR_FILENO) >= 0)

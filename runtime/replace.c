@@ -25,8 +25,10 @@ static int real_target(const char *path, char *real, struct stat *status)
     struct stat found;
 
     if (stat(path, &found) != 0) {
-        if (errno != ENOENT || lstat(path, &found) == 0)
-            return refused(path, errno == ENOENT ? ELOOP : errno);
+        if (errno != ENOENT)
+            return refused(path, errno);
+        if (lstat(path, &found) == 0)
+            return lp_error_set(ENOENT, "write", "%s: is a symbolic link to a file that is not there", path);
         if (snprintf(real, PATH_MAX, "%s", path) >= PATH_MAX)
             return refused(path, ENAMETOOLONG);
         return 0;

@@ -13,4 +13,4 @@ local args = lp.cli("inspect", "Show what a script or a BPF object would do, wit
   curl -s URL | luaprobe inspect -]]
   :parse()
 
-lp.inspect(args.file, args.json)
+if not lp.inspect(args.file, args.json) then os.exit(1, true) end

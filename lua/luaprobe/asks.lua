@@ -109,11 +109,28 @@ function step.MOV(walk, at)
   return walk.registers[at.d]
 end
 
+-- `require` was read into a register and not called there: as an argument, in a table, returned, it goes where it is
+-- not followed, as in `pcall(require, "ffi")`.
+local function note_unfollowed(walk, register)
+  if walk.uncalled[register] then walk:note("require", walk.uncalled[register]) end
+  walk.uncalled[register] = nil
+end
+
+local function note_all_unfollowed(walk, first)
+  local registers = {}
+  for register in pairs(walk.uncalled) do registers[#registers + 1] = register end
+  for _, register in ipairs(registers) do
+    if register >= first then note_unfollowed(walk, register) end
+  end
+end
+
 -- One instruction: what register A holds behind it, as the path of a library, or nil.
 local function execute(walk, at)
   local registers, strings = walk.registers, walk.strings
   if at.op:find "^CALL" then
     local value = registers[at.a] == "require" and required(walk, at.a, at.line) or nil
+    walk.uncalled[at.a] = nil
+    note_all_unfollowed(walk, at.a)
     for _, held in ipairs { registers, strings } do
       for register in pairs(held) do
         if register >= at.a then held[register] = nil end
@@ -121,13 +138,15 @@ local function execute(walk, at)
     end
     registers[at.a] = value
   elseif at.writes then
+    note_unfollowed(walk, at.a)
+    if at.op == "GGET" and util.funck(walk.proto, -at.d - 1) == "require" then walk.uncalled[at.a] = at.line end
     registers[at.a] = step[at.op] and step[at.op](walk, at) or nil
     strings[at.a] = at.op == "KSTR" and util.funck(walk.proto, -at.d - 1) or nil
   end
 end
 
 local function visit(walk, proto)
-  walk.proto, walk.registers, walk.strings = proto, {}, {}
+  walk.proto, walk.registers, walk.strings, walk.uncalled = proto, {}, {}, {}
   local pc = 1
   while true do
     local instruction, mode = util.funcbc(proto, pc)
@@ -137,6 +156,7 @@ local function visit(walk, proto)
     execute(walk, at)
     pc = pc + 1
   end
+  note_all_unfollowed(walk, 0)
   local i = -1
   while true do
     local constant = util.funck(proto, i)
@@ -170,6 +190,7 @@ end
 --   name is computed, "luaprobe.unpack" and other functions of luaprobe that act on a path; `acts`: it can do something
 --   to the machine, or hide what does. nil and the reason when the text is no Lua
 function M.of(text, name)
+  if text:sub(1, 3) == "\27LJ" then return nil, name .. ": is bytecode, not text: what it would do cannot be told" end
   local chunk, reason = load((text:gsub("^#[^\n]*", "")), "@" .. name, "t")
   if not chunk then return nil, reason end
   local walk = setmetatable({ found = {}, loose = {}, globals = {}, asked = {} }, Walk)

@@ -1,63 +1,18 @@
 --- What a script compiles and loads, found in its text without running it.
 --
 -- Seen are calls with literal arguments through a name that `require "luaprobe"` was given to, or through a name for
--- the function itself: `lp.compile[[ … ]]`, `lp.compile([[ … ]], { name = "x" })`, `lp.load "name"`, `lp["open"]("n")`.
+-- the function itself: `lp.compile[[ … ]]`, `lp.compile([[ … ]], { name = "x" })`, `lp.load "name"`, `lp["open"]("n")`,
+-- `lp.count "kprobe:vfs_read"`.
 -- Where the library, or one of these functions, goes another way, that is told.
 -- @module luaprobe.blocks
+local attach_calls = require "luaprobe.attach_calls"
 local lexer = require "luaprobe.lexer"
+local literals = require "luaprobe.literals"
 
 local M = {}
 
-local CALLS = { compile = true, load = true, open = true }
-
--- A reader of literal expressions. Each function returns the value and the place behind it, or nil when it is no
--- literal.
-local literal
-
-local function literal_table(tokens, i)
-  local result, n = {}, 0
-  while tokens[i] and tokens[i].text ~= "}" do
-    local key, value
-    if tokens[i].kind == "name" and tokens[i + 1] and tokens[i + 1].text == "=" then
-      key, i = tokens[i].text, i + 2
-    elseif tokens[i].text == "[" then
-      key, i = literal(tokens, i + 1)
-      if key == nil or not tokens[i + 1] or tokens[i].text ~= "]" or tokens[i + 1].text ~= "=" then return nil end
-      i = i + 2
-    end
-    value, i = literal(tokens, i)
-    if i == nil then return nil end
-    if key == nil then
-      n = n + 1
-      key = n
-    end
-    result[key] = value
-    if tokens[i] and (tokens[i].text == "," or tokens[i].text == ";") then i = i + 1 end
-  end
-  if tokens[i] then return result, i + 1 end
-end
-
-local CONSTANTS = { ["true"] = true, ["false"] = false }
-
-local function literal_term(tokens, i)
-  local token = tokens[i]
-  if not token then return nil end
-  if token.value ~= nil then return token.value, i + 1 end
-  if token.kind == "name" and CONSTANTS[token.text] ~= nil then return CONSTANTS[token.text], i + 1 end
-  if token.text == "{" then return literal_table(tokens, i + 1) end
-end
-
-function literal(tokens, i)
-  local value
-  value, i = literal_term(tokens, i)
-  while i and tokens[i] and tokens[i].text == ".." do
-    local more
-    more, i = literal_term(tokens, i + 1)
-    if type(value) ~= "string" or type(more) ~= "string" then return nil end
-    value = value .. more
-  end
-  if i then return value, i end
-end
+local ONE_LINERS = { trace = true, count = true, latency = true }
+local CALLS = { compile = true, load = true, open = true, trace = true, count = true, latency = true }
 
 -- `require "luaprobe"` or `require("luaprobe")` at `i`: the place behind it.
 local function required(tokens, i)
@@ -100,15 +55,16 @@ local function call_at(tokens, i, names)
   if is_free_name(tokens, i) and names.call[tokens[i].text] then return names.call[tokens[i].text], i + 1 end
 end
 
-local function is_call(tokens, i)
-  local token = tokens[i]
-  return token and (token.kind == "string" or token.text == "(" or token.text == "{")
+-- `{ a = ` or `, a = ` or `; a = ` within braces: the field of a table, which is not followed.
+local function is_table_field(tokens, i)
+  local before = tokens[i - 1] and tokens[i - 1].text
+  return before == "{" or tokens[i].in_table and (before == ";" or before == ",")
 end
 
 -- `a, b, c =` at `i`: the names, and the place behind them.
 local function assigned_names(tokens, i)
   local before = tokens[i - 1]
-  if not is_free_name(tokens, i) or before and before.text == "," then return nil end
+  if not is_free_name(tokens, i) or before and before.text == "," or is_table_field(tokens, i) then return nil end
   local list = { tokens[i].text }
   while tokens[i + 1] and tokens[i + 1].text == "," and tokens[i + 2] and tokens[i + 2].kind == "name" do
     i = i + 2
@@ -121,14 +77,14 @@ end
 -- behind it when it is a plain name for one of the first two.
 local function note_name(tokens, i, name, names)
   local call, after = call_at(tokens, i, names)
-  if call and is_call(tokens, after) then
+  if call and literals.is_call(tokens, after) then
     names.compiled[name] = call == "compile" or nil
   elseif call then
     names.call[name] = call
     return after
   else
     local behind = library_at(tokens, i, names)
-    if not behind or field_at(tokens, behind) or is_call(tokens, behind) then return nil end
+    if not behind or field_at(tokens, behind) or literals.is_call(tokens, behind) then return nil end
     names.library[name] = true
     return behind
   end
@@ -148,21 +104,6 @@ local function note_names(tokens, i, names)
   end
 end
 
--- The arguments of a call as literals: `first, rest`; nil when the first is none, `false` as rest when the second is
--- none.
-local function arguments(tokens, i)
-  local token = tokens[i]
-  if not token then return nil end
-  if token.kind == "string" then return token.value end
-  if token.text ~= "(" then return nil end
-  local first, after = literal(tokens, i + 1)
-  if after == nil or not tokens[after] then return nil end
-  if tokens[after].text == ")" then return first end
-  if tokens[after].text ~= "," then return nil end
-  local second, behind = literal(tokens, after + 1)
-  return first, behind and second or false
-end
-
 -- Whether what lp.load is given at `i` is the object of an lp.compile, which is found by itself.
 local function is_compiled(tokens, i, names)
   if tokens[i].text == "(" then i = i + 1 end
@@ -170,17 +111,39 @@ local function is_compiled(tokens, i, names)
     or is_free_name(tokens, i) and names.compiled[tokens[i].text]
 end
 
+local function note_unfollowed(found, what, call, line)
+  found.unfollowed[#found.unfollowed + 1] = { what = what:format(call), line = line }
+end
+
+local function note_one_liner(call, tokens, i, found)
+  local values, known, all = literals.arguments(tokens, i)
+  if type(values[1]) == "string" then
+    found.one_liners[#found.one_liners + 1] = { call = call, target = values[1], fields = call == "trace" and values[2],
+      options = values[call == "trace" and 3 or 2], line = tokens[i].line, partly = not all and known or nil }
+  else
+    note_unfollowed(found, "what lp.%s is given here", call, tokens[i].line)
+  end
+end
+
+-- Where the lines of a string begin in the script, nil when they are not the script's: escapes make lines of their own.
+local function line_of_string(token, text)
+  if token.kind ~= "string" or token.value ~= text then return nil end
+  return (token.text:sub(1, 1) == "[" or not token.text:find("\\", 1, true)) and token.line or nil
+end
+
 local function note_call(call, tokens, i, names, found)
-  local first, second = arguments(tokens, i)
+  if ONE_LINERS[call] then return note_one_liner(call, tokens, i, found) end
+  local first, second = literals.two_arguments(tokens, i)
   local first_token = tokens[i].text == "(" and tokens[i + 1] or tokens[i]
   local line = first_token and first_token.line or tokens[i].line
   if call == "compile" then
     local good = type(first) == "string" and second ~= false
-    found.blocks[#found.blocks + 1] = { text = good and first or nil, options = good and second or {}, line = line }
+    found.blocks[#found.blocks + 1] = { text = good and first or nil, options = good and second or {}, line = line,
+      text_line = line_of_string(first_token, first) }
   elseif type(first) == "string" then
-    found.objects[#found.objects + 1] = { name = first, line = line }
+    found.objects[#found.objects + 1] = { name = first, line = line, loads = call == "load" }
   elseif not is_compiled(tokens, i, names) then
-    found.unfollowed[#found.unfollowed + 1] = { what = ("what lp.%s is given here"):format(call), line = line }
+    note_unfollowed(found, "what lp.%s is given here", call, line)
   end
 end
 
@@ -196,19 +159,58 @@ local function note_use(tokens, i, names, found)
   found.unfollowed[#found.unfollowed + 1] = { what = what, line = tokens[i].line }
 end
 
+local OPENS = { ["("] = true, ["["] = true, ["{"] = true }
+local CLOSES = { [")"] = true, ["]"] = true, ["}"] = true }
+
+-- Notes of each token whether the innermost bracket around it is a table's.
+local function note_tables(tokens)
+  local open = {}
+  for _, token in ipairs(tokens) do
+    if token.kind == "symbol" and CLOSES[token.text] then open[#open] = nil end
+    token.in_table = open[#open] == "{"
+    if token.kind == "symbol" and OPENS[token.text] then open[#open + 1] = token.text end
+  end
+end
+
+-- What Lua takes for the end of a line, as a newline.
+local function with_newlines(text)
+  return (text:gsub("\r\n", "\n"):gsub("\n\r", "\n"):gsub("\r", "\n"))
+end
+
+--- Where a text stands as a string of a script, whatever is done with it.
+-- @tparam string script
+-- @tparam string text
+-- @tparam number near of several the one next to this line is taken
+-- @treturn number|nil the line of the text's first one; nil when it is put together, or written with escapes
+function M.line_of_text(script, text, near)
+  local best
+  for _, token in ipairs(lexer.tokens(with_newlines(script))) do
+    local line = line_of_string(token, text)
+    if line and (not best or math.abs(line - near) < math.abs(best - near)) then best = line end
+  end
+  return best
+end
+
 --- What a script's text compiles and loads.
 -- @tparam string text
--- @treturn table `blocks`: `{text, options, line}` of each lp.compile, `text` nil when its arguments are not literals;
---   `objects`: `{name, line}` of each lp.load and lp.open by a literal name or path; `unfollowed`: `{what, line}` where
---   the text does not tell what is compiled or loaded; in the order of the text
+-- @treturn table, each list in the order of the text
+--   `blocks`: `{text, options, line, text_line}` of each lp.compile, `text` nil when its arguments are not literals,
+--   `text_line` where its first line is one of the script's;
+--   `objects`: `{name, line, loads}` of each lp.load (`loads`) and lp.open by a literal name or path;
+--   `one_liners`: `{call, target, fields, options, line, partly}` of each lp.trace, lp.count and lp.latency of a
+--   literal target, `partly` when an argument behind it is no literal;
+--   `attach`: see luaprobe.attach_calls;
+--   `unfollowed`: `{what, line}` where the text does not tell what is compiled or loaded
 function M.scan(text)
-  local tokens = lexer.tokens((text:gsub("\r\n", "\n")))
+  local tokens = lexer.tokens(with_newlines(text))
+  note_tables(tokens)
   local names = { library = {}, call = {}, compiled = {}, followed = {} }
-  local found = { blocks = {}, objects = {}, unfollowed = {} }
+  local found = { blocks = {}, objects = {}, one_liners = {}, unfollowed = {},
+    attach = attach_calls.scan(tokens) }
   for i = 1, #tokens do
     note_names(tokens, i, names)
     local call, behind = call_at(tokens, i, names)
-    if call and is_call(tokens, behind) then
+    if call and literals.is_call(tokens, behind) then
       note_call(call, tokens, behind, names, found)
     else
       note_use(tokens, i, names, found)

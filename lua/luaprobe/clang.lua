@@ -56,6 +56,18 @@ function M.find()
   return found or nil
 end
 
+--- Why nothing can be compiled here, as part of a sentence.
+-- @treturn string
+-- @treturn string what mends it
+function M.missing()
+  local named = os.getenv "LUAPROBE_CLANG"
+  if not named or named == "" then
+    return "there is no clang here to compile it", "install clang here (apt install clang libbpf-dev linux-libc-dev)"
+  end
+  return ("there is no clang here to compile it: LUAPROBE_CLANG is '%s', which is none that runs"):format(named),
+    "let LUAPROBE_CLANG name a clang (apt install clang libbpf-dev linux-libc-dev)"
+end
+
 --- The flags of every compilation, the system's headers among them.
 -- @tparam string arch a key of ARCHITECTURES
 function M.flags(arch)
@@ -75,31 +87,48 @@ local function check_write(directory, name, text)
   err.check(C.lp_directory_write(directory, name, text, #text, false))
 end
 
+-- Runs clang on the program in its temporary directory, whose name is nobody's business.
+local function run_on(path, job, ...)
+  local words = { job.clang.path }
+  for _, flag in ipairs(job.flags) do words[#words + 1] = flag end
+  for _, word in ipairs { "-I" .. path, "-x", "c", path .. "/block.c", ... } do words[#words + 1] = word end
+  local output, status = run(words)
+  if not output then err.raise(status) end
+  return status == 0, (output:gsub((path .. "/"):gsub("%p", "%%%0"), ""))
+end
+
+local LIMIT = 64 * 1024 * 1024 -- bytes of a file that clang wrote: all of a vmlinux.h has five million
+
+local function read(path)
+  return files.read_regular(path, LIMIT) or err.raise(err.last())
+end
+
 -- Compiles in a temporary directory; see M.compile.
 local function compile_in(path, directory, job)
   for name, text in pairs(job.headers) do check_write(directory, name, text) end
   check_write(directory, "block.c", job.text)
-  local words = { job.clang.path }
-  for _, flag in ipairs(job.flags) do words[#words + 1] = flag end
-  for _, word in ipairs { "-I" .. path, "-MD", "-MF", path .. "/block.d", "-x", "c", "-c", path .. "/block.c", "-o",
-    path .. "/block.o" } do
-    words[#words + 1] = word
-  end
-  local output, status = run(words)
-  if not output then err.raise(status) end
-  output = output:gsub((path .. "/"):gsub("%p", "%%%0"), "")
-  if status ~= 0 then return nil, output end
+  local ok, output = run_on(path, job, "-E", "-o", path .. "/block.i")
+  if not ok then return nil, output end
+  local key = job.key(read(path .. "/block.i"):gsub((path .. "/"):gsub("%p", "%%%0"), ""))
+  local bytes = job.known(key)
+  if bytes then return { bytes = bytes, output = "" } end
+  ok, output = run_on(path, job, "-c", "-o", path .. "/block.o")
+  if not ok then return nil, output end
   if C.lp_object_strip(path .. "/block.o", path .. "/stripped.o") < 0 then
     return nil, output .. err.last().message:gsub((path .. "/"):gsub("%p", "%%%0"), "")
   end
-  return { bytes = assert(files.read(path .. "/stripped.o")), output = output, depends = files.read(path .. "/block.d"),
-    path = path }
+  return { bytes = read(path .. "/stripped.o"), output = output, key = key }
 end
 
---- Compiles one program.
--- @tparam table job `clang` (from find), `flags`, `headers` (texts by name: luaprobe's own), `text` (C)
--- @treturn table|nil `bytes` of the object without debugging sections, `output` of clang (warnings), `depends` (the
---   rule that -MD wrote), `path` (of the directory that was, for telling its files from others)
+--- Compiles one program, unless its object is known.
+--
+-- What an object depends on is what the preprocessor makes of the text: the headers that are there, those that are not
+-- (`__has_include`, or one that would come first), the environment (CPATH). So that is what it is known by; it costs a
+-- third of compiling one of luaprobe's own programs, and most of that is clang's start.
+-- @tparam table job `clang` (from find), `flags`, `headers` (texts by name: luaprobe's own), `text` (C), `key` (a
+--   function from the preprocessed text to a key), `known` (one from that to the object's bytes, or nil)
+-- @treturn table|nil `bytes` of the object without debugging sections, `output` of clang (warnings), `key` when it was
+--   not known
 -- @treturn string when it did not compile: what clang said
 -- @raise error of stage "compile"
 function M.compile(job)

@@ -59,7 +59,11 @@ local function comm(text)
   return nil, ("a process name has 1 to %d characters, '%s' has %d"):format(COMM_LENGTH, text, #text)
 end
 
+-- The kernel's (uid_t)-1, which stands for "no user", and in the filter for any.
+local NO_USER = 4294967295
+
 local function user(text)
+  if tonumber(text) == NO_USER then return nil, text .. " is no user: the kernel keeps that number for \"none\"" end
   if text:find "^%d+$" then return whole_number(text) end
   local number = tonumber(C.lp_user_find(text))
   if number >= 0 then return number end
@@ -67,6 +71,7 @@ local function user(text)
 end
 
 local function control_group(text)
+  if text == "" then return nil, "a control group has a name; that of all processes is /" end
   local descriptor, reason = require("luaprobe.cgroup").open(text)
   return descriptor, reason
 end
@@ -92,8 +97,14 @@ local function add_standard_options(parser)
   parser:flag("--strict", "Exit with status 3 if anything was lost or missed.")
 end
 
+local function check_names(what, names, description)
+  if type(names) == "string" and names ~= "" and (description == nil or type(description) == "string") then return end
+  err.misuse("%s takes a name and a description, both strings", what)
+end
+
 --- Adds a flag of the tool: `:flag("-x --failed", "Show only what failed.")`.
 function Cli:flag(names, description)
+  check_names("flag", names, description)
   self.parser:flag(names, description)
   return self
 end
@@ -104,6 +115,7 @@ end
 -- @tparam[opt] string argname what help calls the value
 -- @tparam[opt] function convert from the text to the value, or nil and the reason
 function Cli:option(names, description, argname, convert)
+  check_names("option", names, description)
   local option = self.parser:option(names, description)
   if argname then option:argname(argname) end
   if convert then option:convert(convert) end
@@ -115,6 +127,7 @@ end
 -- @tparam string description
 -- @tparam[opt] string count how many: "1" (the default), "?", "*"
 function Cli:argument(name, description, count)
+  check_names("argument", name, description)
   self.parser:argument(name, description):args(count or 1)
   return self
 end
@@ -171,6 +184,7 @@ function M.new(name, description, opts)
   end
   local parser = argparse(name, description):add_help(false):usage_max_width(100):help_max_width(100)
   function parser.error(_, message)
+    if message:find "^unknown option '%-%d" then message = message .. ": no option takes a number below 0" end
     M.usage_error(("%s: %s\n%s\nTry '%s --help'."):format(name, message, parser:get_usage(), name))
   end
   parser:flag("-h --help", "Show this help message and exit."):action(function()

@@ -11,6 +11,8 @@ local second, second_text = -1, "" -- os.date is slow and not compiled: asked on
 
 --- The local time of day: "14:03:22.123456".
 -- @param time nanoseconds as bpf_ktime_get_ns gives them, cdata or number
+-- @treturn string
+-- @raise a misuse for what is no number
 function M.time_of_day(time)
   if type(time) ~= "number" and not value.is_integer(time) then
     err.misuse("lp.time_of_day takes a number of nanoseconds, not a %s", type(time))

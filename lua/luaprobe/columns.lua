@@ -26,7 +26,7 @@ local function compile(formats, positions, count)
   for i = 1, count do parameters[i] = "v" .. i end
   for i, position in ipairs(positions) do values[i] = ("of(v%d)"):format(position) end
   local source = ROW:format(table.concat(parameters, ", "), table.concat(formats, " "), table.concat(values, ", "))
-  return assert(loadstring(source, "=luaprobe.columns"))(string.format, io.stdout, text.of)
+  return assert(loadstring(source, "@lua/luaprobe/columns.lua: row"))(string.format, io.stdout, text.of)
 end
 
 local as_json = false
@@ -43,7 +43,7 @@ end
 --
 -- A column that is false is left out, and so is its value. Values are shown by luaprobe.text.of. What is longer than
 -- its column moves the rest of the line instead of being cut. With --json there is no header, and each row is an object
--- with the titles in lower case as keys: see luaprobe.json.
+-- with the titles in lower case as keys (of two that are the same the second one has _2 behind it): see luaprobe.json.
 -- @tparam {string|false,…} specs
 -- @treturn table `row(value, …)`
 function M.new(specs)

@@ -20,8 +20,25 @@ local OPTIONS = { name = true, cflags = true, include = true }
 local FLAGS = { "^%-D[%a_]", "^%-U[%a_]", "^%-O[0-3sz]?$", "^%-W[%w-]*=?%w*$", "^%-std=[%w:]+$", "^%-mcpu=v[1-4]$",
   "^%-fno%-[%w-]+$", "^%-f[%w-]+$", "^%-m%-?[%w-]+$", "^%-w$", "^%-g$" }
 
+-- Those among them that load or write something, or leave no BPF object behind.
+local REFUSED = {}
+for name in ([[
+  plugin pass-plugin module syntax-only lto no-integrated-as emit embed-bitcode dump save-optimization-record time-trace
+  profile coverage cs-profile sanitize openmp pch use-ld thinlto split xray proc-stat driver-only debug-compilation
+  crash-diagnostics gnu-runtime cuda hip opencl ms- memory-profile basic-block instrument
+]]):gmatch "%S+" do
+  REFUSED[#REFUSED + 1] = "-f" .. name
+end
+
+local function is_refused(flag)
+  for _, prefix in ipairs(REFUSED) do
+    if flag:sub(1, #prefix) == prefix then return true end
+  end
+  return false
+end
+
 local function is_flag(flag)
-  if flag:find "^%-fplugin" or flag:find "^%-fpass" or flag:find "^%-fmodule" then return false end
+  if is_refused(flag) then return false end
   for _, pattern in ipairs(FLAGS) do
     if flag:find(pattern) then return true end
   end
@@ -95,122 +112,110 @@ local PRELUDE = "typedef unsigned char __u8; typedef signed char __s8; typedef u
   .. "typedef long long __s64; typedef __u16 __be16; typedef __u32 __be32; typedef __u64 __be64; "
   .. "typedef __u32 __wsum;\n"
 
-local function job_of(compiler, block, arch)
-  local flags = clang.flags(arch)
-  for _, flag in ipairs(block.options.cflags) do flags[#flags + 1] = flag end
-  for _, flag in ipairs(include_flags(block.options, block.directory)) do flags[#flags + 1] = flag end
-  return { clang = compiler, flags = flags, headers = embedded.headers(),
-    text = PRELUDE .. line_directive(block.line, block.file) .. block.text .. "\n" }
-end
-
--- All that the object depends on but headers from the disk.
-local function first_key(job)
-  local parts = { "2", job.clang.version, job.text, #job.flags }
+-- The name in the cache of what is compiled from a preprocessed text.
+local function key_of(job, preprocessed)
+  local parts = { "3", job.clang.version, #job.flags }
   for _, flag in ipairs(job.flags) do parts[#parts + 1] = flag end
-  local names = {}
-  for name in pairs(job.headers) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do parts[#parts + 1] = name .. "\0" .. job.headers[name] end
+  parts[#parts + 1] = job.text -- the object quotes its lines, comments and all
+  parts[#parts + 1] = preprocessed
   for i, part in ipairs(parts) do parts[i] = ("%d:%s"):format(#tostring(part), part) end
-  return hash.sha256(table.concat(parts))
-end
-
--- Where a header would be taken from before it is found at `path`: the directories of -I come in order.
-local function before(path, flags)
-  local earlier, found = {}, {}
-  for _, flag in ipairs(flags) do
-    local directory = flag:match "^%-I(.+)$"
-    local name = directory and path:sub(1, #directory + 1) == directory .. "/" and path:sub(#directory + 2)
-    for _, other in ipairs(name and earlier or {}) do found[#found + 1] = other .. "/" .. name end
-    earlier[#earlier + 1] = directory
-  end
-  return found
-end
-
--- The key with the contents of those headers, and whether another comes before one now; nil when one is gone.
-local function second_key(first, paths, flags)
-  local parts = { first }
-  for path in paths:gmatch "[^\n]+" do
-    local text = files.read(path)
-    if not text then return nil end
-    parts[#parts + 1] = path .. "\0" .. hash.sha256(text)
-    for _, other in ipairs(before(path, flags)) do
-      if files.exists(other) then parts[#parts + 1] = other end
-    end
-  end
-  return hash.sha256(table.concat(parts, "\0"))
-end
-
--- The headers from the disk out of a make rule: `block.o: a.h b\ c.h \`.
-local function headers_of(rule, directory)
-  local paths = {}
-  rule = rule:gsub("^[^\n]-block%.o:", ""):gsub("\\\n", " ")
-  for path in rule:gsub("\\ ", "\0"):gmatch "[^%s]+" do
-    path = path:gsub("%z", " ")
-    if path:sub(1, #directory + 1) ~= directory .. "/" then paths[#paths + 1] = path end
-  end
-  return table.concat(paths, "\n")
+  return hash.sha256(table.concat(parts)) .. ".o"
 end
 
 local DIGITS = 64 -- of the hash before an object, by which a damaged one is known
 
-local function from_cache(first, flags)
-  local paths = cache.read(first .. ".d")
-  local second = paths and second_key(first, paths, flags)
-  local text = second and cache.read(second .. ".o")
+local function from_cache(key)
+  local text = cache.read(key)
   local bytes = text and text:sub(DIGITS + 1)
   return bytes and hash.sha256(bytes) == text:sub(1, DIGITS) and bytes or nil
 end
 
-local function to_cache(first, result, flags)
-  local paths = headers_of(result.depends, result.path)
-  local second = second_key(first, paths, flags)
-  if not second then return end
-  cache.write(second .. ".o", hash.sha256(result.bytes) .. result.bytes)
-  cache.write(first .. ".d", paths)
+local function job_of(compiler, block, arch)
+  local flags = clang.flags(arch)
+  for _, flag in ipairs(block.options.cflags) do flags[#flags + 1] = flag end
+  for _, flag in ipairs(include_flags(block.options, block.directory)) do flags[#flags + 1] = flag end
+  local name = block.text_line and block.file or ("lp.compile at %s:%d"):format(block.file, block.line)
+  local job = { clang = compiler, flags = flags, headers = embedded.headers(), known = from_cache,
+    text = PRELUDE .. line_directive(block.text_line or 1, name) .. block.text .. "\n" }
+  function job.key(preprocessed) return key_of(job, preprocessed) end
+  return job
 end
 
-local function missing_header(output)
+-- Those of C's library, which a BPF program does not have.
+local OF_LIBC = {}
+for name in ("assert ctype errno inttypes limits locale math signal stdio stdlib string strings time unistd pthread "
+  .. "stdint fcntl"):gmatch "%S+" do
+  OF_LIBC[name .. ".h"] = true
+end
+
+-- What mends a failure, where that is known.
+local function mend_for(output)
+  if output:find("struct user_pt_regs'", 1, true) then
+    return "the registers of arm64 are described by its own <asm/ptrace.h>, which this machine does not have: take "
+      .. '#include "probe.bpf.h" in place of <linux/ptrace.h> and <bpf/bpf_tracing.h>'
+  end
   local header = output:match "fatal error: '([^']+)' file not found"
   if not header then return nil end
-  return ("%s is not there: apt install %s"):format(header,
-    header:find "^bpf/" and "libbpf-dev" or "linux-libc-dev libbpf-dev")
+  if header:find "^bpf/" then return header .. " is not there: apt install libbpf-dev" end
+  if header:find "^linux/" or header:find "^asm" then return header .. " is not there: apt install linux-libc-dev" end
+  if header == "vmlinux.h" then
+    return 'it is made of a kernel\'s types: bpftool btf dump file /sys/kernel/btf/vmlinux format c >vmlinux.h; or '
+      .. 'declare the fields that are read, as #include "kernel.h" does'
+  end
+  if OF_LIBC[header] or header:find "^sys/" or header:find "^bits/" or header:find "^gnu/" then
+    return "BPF programs have no C library: the types are in <linux/types.h>, memcpy and memset are "
+      .. "__builtin_memcpy and __builtin_memset"
+  end
 end
 
 local function did_not_compile(block, output)
   err.raise { code = "EINVAL", stage = "compile", where = false,
     message = ("%s:%d: the BPF program does not compile:\n%s"):format(block.file, block.line, (output:gsub("\n$", ""))),
-    hint = missing_header(output) }
+    hint = mend_for(output) }
 end
 
 --- Compiles a block with the clang that is here, or takes it from the cache.
 -- @tparam table compiler from luaprobe.clang's find
--- @tparam table block `text`, `options` (see options), `line` and `file` (where it stands, for diagnostics),
---   `directory` (of the script; nil for none)
+-- @tparam table block `text`, `options` (see options); for diagnostics `file`, `line` (of the call), `text_line` (of
+--   the text's first line, nil when its lines are not the file's); `directory` (of the script; nil for none)
 -- @tparam string arch
 -- @treturn string the object's bytes
 -- @raise error of stage "compile" or "cache"
 function M.block(compiler, block, arch)
-  local job = job_of(compiler, block, arch)
-  local first = first_key(job)
-  local bytes = from_cache(first, job.flags)
-  if bytes then return bytes end
-  local result, output = clang.compile(job)
+  local result, output = clang.compile(job_of(compiler, block, arch))
   if not result then did_not_compile(block, output) end
   if result.output ~= "" then io.stderr:write(result.output) end
-  to_cache(first, result, job.flags)
+  if result.key then cache.write(result.key, hash.sha256(result.bytes) .. result.bytes) end
   return result.bytes
 end
 
--- Where a text stands in the script that has it: the line, or nil.
-local function line_of(script, text, near)
-  local best
-  for _, block in ipairs(script and blocks.scan(script).blocks or {}) do
-    if block.text == text and (not best or math.abs(block.line - near) < math.abs(best - near)) then
-      best = block.line
-    end
+M.TEXT_LIMIT = 16 * 1024 * 1024 -- bytes of a .bpf.c
+M.NO_OPTIONS = { cflags = {}, include = {} }
+
+--- Compiles NAME.bpf.c, of which there is no object.
+-- @tparam string path
+-- @treturn string the object's bytes
+-- @raise error of stage "compile" when there is no clang, or it does not compile
+function M.file(path)
+  local compiler = clang.find()
+  if not compiler then
+    local no_clang, mend = clang.missing()
+    err.raise { code = "ENOENT", stage = "compile",
+      message = ("%s is C text, there is no object made of it, and %s"):format(path, no_clang),
+      hint = ("either %s, or put the object beside it"):format(mend) }
   end
-  return best
+  local text = files.read_regular(path, M.TEXT_LIMIT) or err.raise(err.last())
+  local block = { text = text, options = M.NO_OPTIONS, line = 1, text_line = 1, file = path:match "[^/]+$",
+    directory = path:match "^(.*/)" }
+  return M.block(compiler, block, clang.here)
+end
+
+-- Whether pack would see a text in the script.
+local function is_seen(script, text)
+  for _, block in ipairs(script and blocks.scan(script).blocks or {}) do
+    if block.text == text then return true end
+  end
+  return false
 end
 
 -- What is known of who calls lp.compile: the file and the line.
@@ -224,11 +229,11 @@ end
 
 local function nowhere(file, line, pack, seen)
   local message = pack and pack:missing_message(seen) or "there is no object packed for it"
+  local no_clang, mend = clang.missing()
   err.raise { code = "ENOENT", stage = "compile", where = false,
-    message = ("%s:%d: this BPF program is C text, %s, and there is no clang here to compile it"):format(
-      file, line, message),
-    hint = "either install clang here (apt install clang libbpf-dev linux-libc-dev), or pack the script on a machine "
-      .. "that has it and take that file: luaprobe pack SCRIPT" }
+    message = ("%s:%d: this BPF program is C text, %s, and %s"):format(file, line, message, no_clang),
+    hint = ("either %s, or pack the script on a machine that has it and take that file: luaprobe pack SCRIPT"):format(
+      mend) }
 end
 
 --- The BPF program that a C text is.
@@ -246,11 +251,11 @@ function M.compile(text, options)
   local found = script.pack and script.pack:block(hash.sha256(text), M.flags_text(options))
   if found then return found end
   local compiler = clang.find()
-  local line = line_of(script.text, text, info.currentline)
-  if not compiler then nowhere(info.short_src, info.currentline, script.pack, line ~= nil) end
-  line = line or info.currentline
+  local line = script.text and blocks.line_of_text(script.text, text, info.currentline)
+  if not compiler then nowhere(info.short_src, info.currentline, script.pack, is_seen(script.text, text)) end
   local name = options.name or (info.short_src:match "([%w_.-]+)$" or "script"):gsub("%.lua$", "")
-  local block = { text = text, options = options, line = line, file = info.short_src, directory = script.directory }
+  local block = { text = text, options = options, line = line or info.currentline, text_line = line,
+    file = info.short_src, directory = script.directory }
   return { name = name, bytes = M.block(compiler, block, clang.here) }
 end
 

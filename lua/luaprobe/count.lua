@@ -111,7 +111,7 @@ function Count:__tostring()
     self:total(), self.object.handle and "" or ", detached")
 end
 
-local OPTIONS = { by = true, where = true, pid = takes.id, tid = takes.id, uid = takes.id, comm = true,
+local OPTIONS = { by = true, where = true, pid = takes.id, tid = takes.id, uid = takes.user, comm = true,
   mechanism = true, max_entries = takes.many }
 
 -- A kretprobe does not tell its function before Linux 5.15, so the entry remembers it.

@@ -1,6 +1,6 @@
 --- Objects, programs and maps, as a person at a prompt wants to see them.
 -- @module luaprobe.describe
-local C = require "luaprobe.cdef"
+local map_memory = require "luaprobe.map_memory"
 
 local M = {}
 
@@ -16,12 +16,6 @@ local function type_name(map, id, size)
   return size .. " bytes"
 end
 
--- Bytes of keys and values, without what the kernel adds to each entry.
-local function contents_size(info)
-  local value_bytes = C.lp_map_stride(info.type, info.value_size) * C.lp_map_cpus(info.type)
-  return (info.key_size + value_bytes) * info.max_entries
-end
-
 --- A map: its kind, its types, its size.
 function M.map(map)
   if map.kind == "counts" then return M.map(map.object.maps[map.name .. "_0"]):gsub("_0: hash", ": counts", 1) end
@@ -30,11 +24,15 @@ function M.map(map)
   if map.datasec then
     parts[#parts + 1] = ("the variables in %s, %s"):format(map.datasec, sized(info.value_size))
   elseif map.kind_of.module == "events" or map.kind_of.module == "sender" then
-    parts[#parts + 1] = info.max_entries > 0 and sized(info.max_entries) or "a buffer for each CPU"
+    local _, each, cpus = map_memory.of(map)
+    parts[#parts + 1] = each and ("%s for each of %d CPUs"):format(sized(each), cpus)
+      or info.max_entries > 0 and sized(info.max_entries) or "a buffer for each CPU"
   else
     if info.key_size > 0 then parts[#parts + 1] = "from " .. type_name(map, info.key_type, info.key_size) end
     parts[#parts + 1] = "to " .. (map.kind_of.holds_maps and "maps" or type_name(map, info.value_type, info.value_size))
-    parts[#parts + 1] = ("%d entries, %s"):format(info.max_entries, sized(contents_size(info)))
+    local bytes = map_memory.of(map)
+    parts[#parts + 1] = ("%d entries"):format(info.max_entries)
+    if bytes then parts[#parts + 1] = "about " .. sized(bytes) end
   end
   if map.pin then parts[#parts + 1] = "pinned at " .. map.pin end
   return table.concat(parts, ", ")

@@ -6,39 +6,20 @@ local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 local features = require "luaprobe.features"
 local hash = require "luaprobe.hash"
+local map_memory = require "luaprobe.map_memory"
 local object = require "luaprobe.object"
 
 local M = {}
-
-local function round8(size)
-  return math.ceil(size / 8) * 8
-end
-
-local PER_CPU = { percpu_hash = true, percpu_array = true, lru_percpu_hash = true, percpu_cgroup_storage = true }
-local KEYED = { hash = true, percpu_hash = true, lru_hash = true, lru_percpu_hash = true, hash_of_maps = true,
-  lpm_trie = true, sockhash = true, devmap_hash = true }
-local ENTRY_OVERHEAD = 48 -- bytes: struct htab_elem and its place in the table
-local LOCAL = { sk_storage = true, inode_storage = true, task_storage = true, cgrp_storage = true, struct_ops = true }
-
--- About how many bytes the kernel takes for a full map; nil when that depends on what it is for.
-local function memory(map, type)
-  local entries, value = map.max_entries, round8(map.value_size)
-  if type == "ringbuf" or type == "user_ringbuf" then return entries end
-  -- One for each CPU; its buffers are the reader's.
-  if type == "perf_event_array" then return math.max(entries, C.lp_machine_cpus()) * 8 end
-  if LOCAL[type] or entries == 0 then return nil end
-  if PER_CPU[type] then value = value * C.lp_machine_cpus() + 8 end
-  return entries * (value + (KEYED[type] and round8(map.key_size) + ENTRY_OVERHEAD or 0))
-end
 
 local function maps_of(opened)
   local list, total = {}, 0
   for i, map in ipairs(opened.maps) do
     local row = features.MAPS[map.type]
     local type = row and row[1] or tostring(map.type)
+    local memory, per_cpu, cpus = map_memory.of(map)
     list[i] = { name = map.name, type = type, key_size = map.key_size, value_size = map.value_size,
-      max_entries = map.max_entries, memory = memory(map, type), since = row and row[2] }
-    total = total + (list[i].memory or 0)
+      max_entries = map.max_entries, memory = memory, per_cpu = per_cpu, cpus = cpus, since = row and row[2] }
+    total = total + (memory or 0)
   end
   return list, total
 end
@@ -122,9 +103,16 @@ local function enumerator(type, access)
   return names[value + 1]
 end
 
+-- How C names a type: what a relocation asks for can be a typedef of something without a name.
+local function name_of(types, id)
+  local type = types:get(id)
+  if type.name == "" then return types:declaration(id) end
+  return type.kind .. " " .. type.name
+end
+
 local function note_core(types, core, by_name)
   local type = types:get(core.type)
-  local name = ("%s %s"):format(type.kind, (type.name ~= "" and type.name or "(anonymous)"):gsub("___.*$", ""))
+  local name = name_of(types, core.type):gsub("___.*$", "")
   local entry = by_name[name] or { name = name, fields = {}, seen = {} }
   by_name[name] = entry
   local access, field = ffi.string(core.access), nil
@@ -154,13 +142,29 @@ local function core_of(opened, inspect)
   return list
 end
 
+-- Symbols of the kernel that are asked for, and by name those that it may lack (__weak).
 local function externs_of(inspect)
-  local list = {}
+  local list, optional, weak = {}, {}, ffi.new "bool[1]"
   while true do
-    local name = C.lp_inspect_extern(inspect, #list)
-    if name == nil then return list end
+    local name = C.lp_inspect_extern(inspect, #list, weak)
+    if name == nil then return list, optional end
     list[#list + 1] = ffi.string(name)
+    optional[list[#list]] = weak[0]
   end
+end
+
+local FUNCTION = 12 -- BTF_KIND_FUNC of <linux/btf.h>
+
+-- Functions of the kernel that are no helpers, among its symbols that are asked for.
+local function kfuncs_of(opened, externs, optional)
+  local list, btf = {}, opened.types.btf
+  for _, name in ipairs(btf and externs or {}) do
+    if C.lp_btf_find(btf, FUNCTION, name) ~= 0 then
+      local since, changes = features.kfunc(name)
+      list[#list + 1] = { name = name, since = since, changes = changes, optional = optional[name] }
+    end
+  end
+  return list
 end
 
 -- What of the kernel's history it needs: `{name, since}`, the newest first.
@@ -175,6 +179,9 @@ local function features_of(facts, flags)
     if map.name:find("%.rodata") or map.name:find("%.data") or map.name:find("%.bss") then note("globals", "5.2") end
   end
   for _, helper in ipairs(facts.helpers) do note(helper.name, helper.since) end
+  for _, kfunc in ipairs(facts.kfuncs) do
+    if not kfunc.optional then note(kfunc.name, kfunc.since) end
+  end
   for _, row in ipairs(features.CODE) do
     if bit.band(flags, C[row[1]]) ~= 0 then note(row[2], row[3]) end
   end
@@ -191,21 +198,26 @@ end
 --- Reads an object.
 -- @tparam string name for messages
 -- @tparam string bytes
--- @treturn table `name`, `size`, `sha256`, `programs` (`{name, section, kind, target}`), `maps` (`{name, type,
---   key_size, value_size, max_entries, memory}`), `memory` (bytes, of all full maps, about), `helpers` (`{name, since,
---   changes,
---   sections}`), `kernel_types` (`{name, fields}`), `externs`, `instructions`, `features` (`{name, since}`), `kernel`
---   (the version that they imply)
+-- @treturn table `name`, `size`, `sha256`, `instructions`;
+--   `programs`: `{name, section, kind, target}`;
+--   `maps`: `{name, type, key_size, value_size, max_entries, memory, per_cpu, cpus}`, the last two of an event stream;
+--   `memory`: bytes, of all full maps, about;
+--   `helpers`: `{name, since, changes, sections}`;
+--   `externs`: symbols of the kernel; `kfuncs`: those that are functions, `{name, since, changes,
+--   optional}`, the last when a kernel may lack it;
+--   `kernel_types`: `{name, fields}`;
+--   `features`: `{name, since}`; `kernel`: the version that they imply
 -- @raise error of stage "open"
 function M.of(name, bytes)
   local opened = object.open { name = name, bytes = bytes }
   local inspect = err.check(C.lp_inspect_open(name, bytes, #bytes))
   local facts = { name = name, size = #bytes, sha256 = hash.sha256(bytes), programs = programs_of(opened) }
-  local flags
+  local flags, optional
   facts.maps, facts.memory = maps_of(opened)
   facts.helpers, flags, facts.instructions = code_of(inspect)
   facts.kernel_types = core_of(opened, inspect)
-  facts.externs = externs_of(inspect)
+  facts.externs, optional = externs_of(inspect)
+  facts.kfuncs = kfuncs_of(opened, facts.externs, optional)
   facts.features = features_of(facts, flags)
   facts.kernel = facts.features[1] and facts.features[1].since or "3.19"
   C.lp_inspect_close(inspect)

@@ -48,7 +48,7 @@ M.PROGRAMS = {
 --- What instructions can need: name and version, by the LP_CODE_* of luaprobe.h.
 M.CODE = {
   { "LP_CODE_CALL", "functions", "4.16" }, { "LP_CODE_JMP32", "jmp32", "5.1" }, { "LP_CODE_LOOP", "loops", "5.3" },
-  { "LP_CODE_ATOMIC", "atomics", "5.12" }, { "LP_CODE_KFUNC", "kfuncs", "5.13" }, { "LP_CODE_V4", "cpu_v4", "6.6" },
+  { "LP_CODE_ATOMIC", "atomics", "5.12" }, { "LP_CODE_V4", "cpu_v4", "6.6" },
 }
 
 --- Helpers that change something outside of the program's own maps: memory, signals, packets, sockets, files.
@@ -64,6 +64,57 @@ for name in ([[
   lwt_push_encap lwt_seg6_store_bytes lwt_seg6_adjust_srh lwt_seg6_action rc_repeat rc_keydown rc_pointer_rel
 ]]):gmatch "%S+" do
   M.CHANGES[name] = true
+end
+
+local CALLING_KFUNCS = "5.13" -- at all
+
+-- Kernel functions that only read, or deal with what is the program's own: references, locks, iterators, lists.
+-- A "*" stands for any ending.
+local QUIET_KFUNCS = {}
+for version, names in pairs {
+  ["5.18"] = "bpf_xdp_ct_lookup bpf_skb_ct_lookup bpf_ct_release",
+  ["6.1"] = "bpf_verify_pkcs7_signature bpf_lookup_user_key bpf_lookup_system_key bpf_key_put",
+  ["6.2"] = "bpf_task_acquire bpf_task_release bpf_task_from_pid bpf_cgroup_acquire bpf_cgroup_release "
+    .. "bpf_cgroup_ancestor bpf_rcu_read_lock bpf_rcu_read_unlock bpf_cast_to_kern_ctx bpf_rdonly_cast "
+    .. "bpf_obj_new_impl bpf_obj_drop_impl bpf_list_*",
+  ["6.3"] = "bpf_cpumask_* bpf_rbtree_* bpf_xdp_metadata_*",
+  ["6.4"] = "bpf_cgroup_from_id bpf_refcount_acquire_impl bpf_dynptr_from_skb bpf_dynptr_from_xdp bpf_dynptr_slice "
+    .. "bpf_iter_num_*",
+  ["6.5"] = "bpf_task_under_cgroup bpf_dynptr_adjust bpf_dynptr_is_null bpf_dynptr_is_rdonly bpf_dynptr_size "
+    .. "bpf_dynptr_clone",
+  ["6.6"] = "bpf_map_sum_elem_count",
+  ["6.7"] = "bpf_iter_task_* bpf_iter_css_* bpf_throw",
+  ["6.8"] = "bpf_task_get_cgroup1 bpf_percpu_obj_new_impl bpf_percpu_obj_drop_impl bpf_get_file_xattr "
+    .. "bpf_get_fsverity_digest",
+  ["6.10"] = "bpf_session_is_return bpf_session_cookie bpf_preempt_disable bpf_preempt_enable",
+  ["6.11"] = "bpf_iter_bits_*",
+  ["6.12"] = "bpf_get_task_exe_file bpf_put_file bpf_path_d_path bpf_copy_from_user_str",
+  ["6.14"] = "bpf_task_from_vpid bpf_local_irq_save bpf_local_irq_restore",
+} do
+  for name in names:gmatch "%S+" do QUIET_KFUNCS[name] = version end
+end
+
+-- Those that change something and whose version is known. Of others it is not known what they do.
+local LOUD_KFUNCS = {
+  bpf_send_signal_task = "6.13", bpf_dynptr_slice_rdwr = "6.4", bpf_sock_destroy = "6.5", crash_kexec = "6.1",
+  bpf_sock_addr_set_sun_path = "6.7", cgroup_rstat_updated = "6.1", cgroup_rstat_flush = "6.1",
+  bpf_xdp_ct_alloc = "6.0", bpf_skb_ct_alloc = "6.0", bpf_ct_insert_entry = "6.0", bpf_ct_set_timeout = "6.0",
+  bpf_ct_change_timeout = "6.0", bpf_ct_set_status = "6.0", bpf_ct_change_status = "6.0",
+  bpf_set_dentry_xattr = "6.14", bpf_remove_dentry_xattr = "6.14",
+}
+
+--- What is known of a kernel function that is no helper.
+-- @tparam string name
+-- @treturn string the version that it came with, at least
+-- @treturn boolean whether it changes something outside of the program, or may: of most it is not known
+function M.kfunc(name)
+  name = name:gsub("___.*$", "") -- a flavour, as libbpf calls it
+  if LOUD_KFUNCS[name] then return LOUD_KFUNCS[name], true end
+  if QUIET_KFUNCS[name] then return QUIET_KFUNCS[name], false end
+  for pattern, version in pairs(QUIET_KFUNCS) do
+    if pattern:sub(-1) == "*" and name:sub(1, #pattern - 1) == pattern:sub(1, -2) then return version, false end
+  end
+  return CALLING_KFUNCS, true
 end
 
 --- A version as a number that can be compared: "5.8" is 5008.

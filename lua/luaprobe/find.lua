@@ -1,7 +1,8 @@
 --- Finding files: objects by name, and the script that is running.
 --
 -- A name is looked for among what is packed in the script, beside it, in the directories of LUAPROBE_PATH, and inside
--- the binary; never in the current directory, since these scripts run as root wherever the user happens to stand.
+-- the binary; never in the current directory, since these scripts run as root wherever the user happens to stand. Where
+-- there is no such object but its C text NAME.bpf.c, beside the script or on LUAPROBE_PATH, clang compiles that.
 -- @module luaprobe.find
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
@@ -81,6 +82,8 @@ function M.object(what)
   if path then return path, read(path, M.OBJECT_LIMIT) end
   local bytes = embedded(file)
   if bytes then return file, bytes end
+  local source = object_on_disk((file:gsub("%.o$", ".c")))
+  if source then return file, require("luaprobe.compile").file(source) end
   err.raise { code = "ENOENT", stage = "read", message = ("there is no BPF object '%s'"):format(what),
     hint = ("a name is looked for as %s in the script, beside it, on LUAPROBE_PATH and inside luaprobe; "
       .. "give a path with a slash for a file elsewhere: ./%s"):format(file, file) }
@@ -135,6 +138,7 @@ end
 -- @treturn string|nil its path
 -- @raise error of stage "read"
 function M.read_script(what, limit)
+  if type(what) ~= "string" then err.misuse("a script is given by its name or path, not by a %s", type(what)) end
   if what ~= "-" then return M.script(what, limit) end
   local text, reason = io.stdin:read(M.SCRIPT_LIMIT + 1)
   if text and #text > M.SCRIPT_LIMIT then
@@ -149,13 +153,22 @@ function M.read_script(what, limit)
   return text, "stdin"
 end
 
---- Where an object of a name lies on disk or inside the binary, with the C text it was made from, for packing.
+--- What lp.load of a name would find, in the same order as M.object but for what is packed, and the C text that goes
+-- with it.
 -- @tparam string name "opensnoop"
--- @treturn table `path` and `source_path` beside the script or on LUAPROBE_PATH, `bytes` inside the binary; each nil
---   when there is none
+-- @treturn table `path` of an object on disk, or else `bytes` of one inside the binary; `source_path`: the C text
+--   beside that object on disk, or where there is neither the one that is compiled; each nil when there is none
 function M.places(name)
-  return { path = object_on_disk(name .. ".bpf.o"), source_path = object_on_disk(name .. ".bpf.c"),
-    bytes = embedded(name .. ".bpf.o") }
+  local path = object_on_disk(name .. ".bpf.o")
+  local bytes = not path and embedded(name .. ".bpf.o") or nil
+  local source
+  if path then
+    source = path:gsub("%.o$", ".c")
+    if not files.exists(source) then source = nil end
+  elseif not bytes then
+    source = object_on_disk(name .. ".bpf.c")
+  end
+  return { path = path, bytes = bytes, source_path = source }
 end
 
 --- The names of the built-in scripts, sorted.

@@ -8,6 +8,7 @@ local find = require "luaprobe.find"
 local hash = require "luaprobe.hash"
 local json = require "luaprobe.json"
 local needed = require "luaprobe.needed"
+local one_liner = require "luaprobe.one_liner"
 local packed = require "luaprobe.packed"
 
 local M = {}
@@ -24,52 +25,81 @@ local function note(report, format, ...)
   report.notes[#report.notes + 1] = format:format(...)
 end
 
--- What is packed, and where it is not what would run.
-local function from_pack(report, source, items)
-  local sources, names = {}, {}
+-- Whether a packed object is what an item asks for; on another machine, for another processor.
+local function is_of(entry, item)
+  if item.is_path or item.failure then return false end
+  if item.flags then return entry.source == item.source and entry.flags == item.flags end
+  return entry.name == item.name
+end
+
+local function find_entry(source, item, arch)
   for _, entry in ipairs(source.entries) do
-    local about = facts.of(entry.name, source:bytes(entry))
-    report.objects[#report.objects + 1] = copy_manifest(about, entry)
-    sources[entry.source .. entry.flags], names[entry.name] = true, true
+    if is_of(entry, item) and (not arch or entry.arch == arch) then return entry end
   end
+end
+
+local function is_asked_for(entry, items)
   for _, item in ipairs(items) do
-    if item.failure then
-      note(report, "%s", item.failure.message)
-    elseif item.flags and not sources[item.source .. item.flags] then
-      note(report, "line %d: this C text is not what was packed: it was edited", item.line)
-    elseif not item.flags and not item.is_path and not names[item.name] then
-      note(report, "line %d: %s is not packed", item.line, item.name)
+    if is_of(entry, item) then return true end
+  end
+  return false
+end
+
+local function from_pack(report, source, items)
+  for _, entry in ipairs(source.entries) do
+    local about = copy_manifest(facts.of(entry.name, source:bytes(entry)), entry)
+    about.stale = not is_asked_for(entry, items)
+    report.objects[#report.objects + 1] = about
+  end
+end
+
+-- Those of which a run here would not take what is packed: a C text that was edited since is compiled again.
+local function not_packed(report, source, items)
+  local list = {}
+  for _, item in ipairs(items) do
+    local packed_for_others = find_entry(source, item)
+    if item.failure or item.is_path then
+      list[#list + 1] = item
+    elseif not find_entry(source, item, clang.here) then
+      if packed_for_others then
+        note(report, "line %d: %s is packed for %s, not for this machine, which is %s", item.line, item.name,
+          packed_for_others.arch, clang.here)
+      elseif item.flags then
+        note(report, "line %d: this C text is not what was packed: it was edited, and what is shown of it is compiled "
+          .. "from the text as it is now", item.line)
+      else
+        note(report, "line %d: %s is not packed", item.line, item.name)
+      end
+      -- A run refuses a name that is packed for others only.
+      if item.flags or not packed_for_others then list[#list + 1] = item end
     end
   end
+  return list
 end
 
 local function from_items(report, items)
   for _, item in ipairs(items) do
-    local ok, about = pcall(function() return facts.of(item.name, (needed.bytes(item, clang.here))) end)
+    local ok, about, source = pcall(function()
+      local bytes, _, source = needed.bytes(item, clang.here)
+      return facts.of(item.name, bytes), source
+    end)
     if ok then
-      about.arch, about.packed, about.source_sha256 = clang.here, false, item.source
+      about.arch, about.packed, about.source_sha256 = clang.here, false, source
+      about.compiled = not item.object_path and not item.bytes
       report.objects[#report.objects + 1] = about
     elseif err.is(about) then
       note(report, item.failure and "%s" or "line " .. item.line .. ": %s", about.message)
+      report.incomplete = report.incomplete or about.stage == "compile" and not about.code:find "ENOENT"
     else
       error(about, 0)
     end
   end
 end
 
--- What is loaded by a path is no part of the script; it is shown all the same.
-local function only_paths(items)
-  local list = {}
-  for _, item in ipairs(items) do
-    if item.is_path then list[#list + 1] = item end
-  end
-  return list
-end
-
 local function needs(report)
   local newest = "3.19"
   for _, object in ipairs(report.objects) do
-    if tonumber(object.kernel:match "^%d+") * 1000 + tonumber(object.kernel:match "%d+$")
+    if not object.stale and tonumber(object.kernel:match "^%d+") * 1000 + tonumber(object.kernel:match "%d+$")
       > tonumber(newest:match "^%d+") * 1000 + tonumber(newest:match "%d+$") then
       newest = object.kernel
     end
@@ -88,6 +118,19 @@ local function architectures(objects)
   return list
 end
 
+local function one_liners(report, uses)
+  for _, use in ipairs(uses) do
+    local ok, about = pcall(one_liner.describe, use)
+    if ok then
+      report.one_liners[#report.one_liners + 1] = about
+    elseif err.is(about) then
+      note(report, "line %d: lp.%s: %s", use.line, use.call, about.message)
+    else
+      note(report, "line %d: %s", use.line, tostring(about))
+    end
+  end
+end
+
 local function inspect_script(text, name, path)
   local source = packed.open(name, text)
   local script = source and source.script or text
@@ -95,11 +138,12 @@ local function inspect_script(text, name, path)
   if not libraries then
     err.raise { code = "EINVAL", stage = "read", where = false, message = reason }
   end
-  local items, notes = needed.of(name, path, script)
+  local items, notes, found = needed.of(name, path, script)
   local report = { file = name, kind = "script", size = #text, sha256 = hash.sha256(text), objects = {}, notes = notes,
-    libraries = libraries, packed = source ~= nil }
+    one_liners = {}, libraries = libraries, packed = source ~= nil }
+  from_items(report, source and not_packed(report, source, items) or items)
   if source then from_pack(report, source, items) end
-  from_items(report, source and only_paths(items) or items)
+  one_liners(report, found.one_liners)
   report.architectures = architectures(report.objects)
   report.kernel = needs(report)
   return report
@@ -108,8 +152,10 @@ end
 --- Inspects a script or an object; nothing of it is executed.
 -- @tparam string what a path, the name of a built-in script, or "-" for a script on standard input
 -- @treturn table `file`, `kind` ("script", "object"), `size`, `sha256`, `packed`, `architectures` (packed ones),
---   `objects` (see luaprobe.facts; `arch`, `packed`, `packed_size`, `source_sha256`, `clang`, `flags`), `libraries`
---   (see luaprobe.asks), `kernel` (the version implied), `notes`
+--   `objects` (see luaprobe.facts; `arch`, `packed`, `packed_size`, `source_sha256`, `clang`, `flags`; `compiled`: just
+--   now, from the text; `stale`: packed, but no text of the script asks for it), `one_liners` (see
+--   luaprobe.one_liner's describe), `libraries` (see luaprobe.asks), `kernel` (the version implied), `notes`,
+--   `incomplete`: a C text does not compile
 -- @raise error of stage "read", "open" or "compile"
 function M.of(what)
   local text, name, path = find.read_script(what, find.OBJECT_LIMIT)

@@ -45,10 +45,31 @@ end
 
 local function show_maps(object)
   for i, map in ipairs(object.maps) do
-    say("  %-10s %-26s %-17s key %d, value %d, %d entries: %s", i == 1 and "maps" or "", map.name, map.type,
-      map.key_size, map.value_size, map.max_entries, size(map.memory))
+    local heading = i == 1 and "maps" or ""
+    if map.per_cpu then
+      say("  %-10s %-26s %-17s a stream of events, for each of %d CPUs %s: %s", heading, map.name, map.type, map.cpus,
+        size(map.per_cpu), size(map.memory))
+    else
+      say("  %-10s %-26s %-17s key %d, value %d, %d entries: %s", heading, map.name, map.type, map.key_size,
+        map.value_size, map.max_entries, size(map.memory))
+    end
   end
-  if #object.maps > 0 then say("  %-10s %s when all are full", "memory", size(object.memory)) end
+  if #object.maps > 0 then say("  %-10s about %s when all are full", "memory", size(object.memory)) end
+end
+
+-- What the kernel shall provide besides helpers: its functions, and its variables.
+local function show_externs(object, changing)
+  local kfuncs, is_function, others = {}, {}, {}
+  for i, kfunc in ipairs(object.kfuncs) do
+    is_function[kfunc.name] = true
+    kfuncs[i] = kfunc.changes and kfunc.name .. " (!)" or kfunc.name
+    if kfunc.changes then changing[#changing + 1] = kfunc.name .. " (a kfunc: may change something)" end
+  end
+  for _, name in ipairs(object.externs) do
+    if not is_function[name] then others[#others + 1] = name end
+  end
+  if #kfuncs > 0 then wrap("kfuncs", kfuncs) end
+  if #others > 0 then wrap("kernel's", others) end
 end
 
 local function show_calls(object)
@@ -60,8 +81,8 @@ local function show_calls(object)
     end
   end
   if #names > 0 then wrap("helpers", names) end
+  show_externs(object, changing)
   if #changing > 0 then wrap("CHANGES", changing) end
-  if #object.externs > 0 then wrap("kernel's", object.externs) end
 end
 
 local function show_types(object)
@@ -78,12 +99,18 @@ local function show_needs(object)
   for _, feature in ipairs(object.features) do
     if feature.since == object.kernel then words[#words + 1] = feature.name end
   end
-  say("  %-10s Linux %s or newer: %s; luaprobe itself needs 5.10", "kernel", object.kernel, table.concat(words, ", "))
+  say("  %-10s Linux %s or newer%s; luaprobe itself needs 5.10", "kernel", object.kernel,
+    #words > 0 and ": " .. table.concat(words, ", ") or "")
+end
+
+local function origin_of(object)
+  if not object.arch then return "object" end
+  if object.packed then return "packed for " .. object.arch end
+  return object.compiled and "compiled for " .. object.arch or "object for " .. object.arch
 end
 
 local function show_object(object)
-  local origin = not object.arch and "object"
-    or (object.packed and "packed for %s" or "compiled for %s"):format(object.arch)
+  local origin = origin_of(object)
   say("%s (%s)", object.name, origin)
   show_programs(object)
   show_maps(object)
@@ -108,17 +135,33 @@ local function show_objects(objects)
   local shown = {}
   for _, pass in ipairs { clang.here, false } do
     for _, object in ipairs(objects) do
-      if (object.arch == pass or object.arch == nil or not pass) and not shown[object.name] then
+      local is_here = object.arch == pass or object.arch == nil
+      if (is_here or not pass) and not object.stale and not shown[object.name] then
         shown[object.name] = object
         show_object(object)
       end
     end
   end
   for _, object in ipairs(objects) do
-    if shown[object.name] ~= object and not are_alike(shown[object.name], object) then
+    if object.stale then
+      say("%s (packed for %s): nothing in the script as it is now asks for it, %s, sha256 %s", object.name, object.arch,
+        size(object.size), object.sha256)
+    elseif shown[object.name] ~= object and not are_alike(shown[object.name], object) then
       show_object(object)
     elseif shown[object.name] ~= object then
       say("%s (packed for %s): the same, %s, sha256 %s", object.name, object.arch, size(object.size), object.sha256)
+    end
+  end
+end
+
+-- The templates are luaprobe's own: their programs read, count and send, and change nothing.
+local function show_one_liners(list)
+  for _, one in ipairs(list or {}) do
+    say("lp.%s (line %d%s), a program of luaprobe's own at", one.call, one.line,
+      one.partly and ", whose other arguments are not all literals" or "")
+    for _, program in ipairs(one.programs) do say("  %-10s %-26s %s", "", program.name, program.target) end
+    for _, name in ipairs { "fields", "where", "by" } do
+      if one[name] then say("  %-10s %s", name, one[name]) end
     end
   end
 end
@@ -136,18 +179,21 @@ end
 function M.show(report)
   local packed = #report.architectures > 0 and ", packed for " .. table.concat(report.architectures, ", ") or ""
   say("%s: %s of %s%s, sha256 %s", report.file, report.kind, size(report.size), packed, report.sha256)
-  for _, note in ipairs(report.notes) do say("note: %s", note) end
+  for _, note in ipairs(report.notes) do io.stdout:write("note: ", text.paragraph(note, "  "), "\n") end
   show_objects(report.objects)
+  show_one_liners(report.one_liners)
   show_libraries(report.libraries)
 end
 
 --- `luaprobe inspect`.
 -- @tparam string what see luaprobe.inspect.of
 -- @tparam[opt] boolean as_json
+-- @treturn boolean whether all that the script compiles does compile
 function M.run(what, as_json)
   local report = inspect.of(what)
-  if as_json then return json.print(inspect.for_json(report)) end
-  M.show(report)
+  local complete = not report.incomplete
+  if as_json then json.print(inspect.for_json(report)) else M.show(report) end
+  return complete
 end
 
 return M

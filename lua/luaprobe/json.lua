@@ -217,19 +217,31 @@ return function(_, %s)
   out:write(%s, "}\n")
 end]]
 
+-- The key of a title, which no other column has: parsers differ in what they make of a key that comes twice.
+local function key_of(title, taken)
+  local key = title:lower():gsub("[^%w]", "_")
+  local unique, number_of = key, 1
+  while taken[unique] do
+    number_of = number_of + 1
+    unique = ("%s_%d"):format(key, number_of)
+  end
+  taken[unique] = true
+  return unique
+end
+
 --- What prints the rows of luaprobe.columns as objects: "PID" is their key "pid".
 -- @tparam {string,…} titles
 -- @tparam {number,…} positions which of the row's values each title is for
 -- @tparam number count how many values a row has
 function M.row(titles, positions, count)
-  local parameters, parts = {}, {}
+  local parameters, parts, taken = {}, {}, {}
   for i = 1, count do parameters[i] = "v" .. i end
   for i, title in ipairs(titles) do
-    local key = title:lower():gsub("[^%w]", "_")
+    local key = key_of(title, taken)
     parts[i] = ("'%s\"%s\":', encode(v%d)"):format(i == 1 and "{" or ",", key, positions[i])
   end
   local source = ROW:format(table.concat(parameters, ", "), table.concat(parts, ", "))
-  return assert(loadstring(source, "=luaprobe.json"))(io.stdout, M.encode)
+  return assert(loadstring(source, "@lua/luaprobe/json.lua: row"))(io.stdout, M.encode)
 end
 
 return M

@@ -118,7 +118,7 @@ function Latency:__tostring()
     #self:items(), self:total(), self.object.handle and "" or ", detached")
 end
 
-local OPTIONS = { by = true, unit = true, where = true, pid = takes.id, tid = takes.id, uid = takes.id, comm = true,
+local OPTIONS = { by = true, unit = true, where = true, pid = takes.id, tid = takes.id, uid = takes.user, comm = true,
   mechanism = true, max_entries = takes.many }
 
 local function prepare(self, opts)

@@ -50,7 +50,7 @@ local function next_token(text, at)
   if stop then return "name", stop end
   stop = select(2, text:find("^%.?%d[%w.]*", at))
   if stop then return "number", stop end
-  stop = select(2, text:find("^%.%.+", at))
+  stop = select(2, text:find("^%.%.+", at)) or select(2, text:find("^::", at)) -- a label is not the call of a method
   return "symbol", stop or at
 end
 

@@ -35,14 +35,19 @@ look("kernel", function()
   return C.lp_kernel_at_least(5, 10), version, "luaprobe needs Linux 5.10 or newer"
 end)
 
-look("capabilities", function()
+--- Whether this user may load and attach programs.
+-- @treturn boolean
+-- @treturn string with or without which capabilities
+-- @treturn string the mend
+function M.capabilities()
   local admin = has_capability(CAP_SYS_ADMIN)
   local lacks = {}
   if not (admin or has_capability(CAP_BPF)) then lacks[#lacks + 1] = "CAP_BPF" end
   if not (admin or has_capability(CAP_PERFMON)) then lacks[#lacks + 1] = "CAP_PERFMON" end
   if #lacks == 0 then return true, admin and "CAP_SYS_ADMIN" or "CAP_BPF and CAP_PERFMON" end
   return false, "without " .. table.concat(lacks, " and "), "run it as root: sudo luaprobe …"
-end)
+end
+look("capabilities", M.capabilities)
 
 look("lockdown", function()
   local text = read "/sys/kernel/security/lockdown"

@@ -6,6 +6,7 @@ local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 local facts = require "luaprobe.facts"
+local find = require "luaprobe.find"
 local hash = require "luaprobe.hash"
 local needed = require "luaprobe.needed"
 local packed = require "luaprobe.packed"
@@ -28,14 +29,14 @@ local function words(list, field)
 end
 
 -- One object of one architecture, as text.
-local function entry(item, arch, bytes, clang_version)
+local function entry(item, arch, bytes, clang_version, source)
   local about = facts.of(item.name, bytes)
   local text = ffi.new "struct lp_bytes"
   err.check(C.lp_pack_encode(bytes, #bytes, text))
   local data = ffi.string(text.data, text.size)
   C.lp_bytes_free(text)
   return table.concat {
-    "object ", item.name, "\narch ", arch, "\nsource ", item.source or "-", "\nflags ", item.flags or "-",
+    "object ", item.name, "\narch ", arch, "\nsource ", source or "-", "\nflags ", item.flags or "-",
     "\nsha256 ", about.sha256, "\nsize ", #bytes, "\nclang ", clang_version and word(clang_version) or "-",
     "\nsections ", words(about.programs, function(program) return program.section end),
     "\nfeatures ", words(about.features, function(feature) return feature.since .. ":" .. feature.name end),
@@ -43,14 +44,11 @@ local function entry(item, arch, bytes, clang_version)
   }
 end
 
-local NOTE = "-- BPF objects, put here by `luaprobe pack`; `luaprobe inspect` shows them, `luaprobe unpack` takes "
-  .. "them off.\n"
-
 -- The whole: the script, the entries, and the hash of them.
 local function assemble(script, entries)
   local ended = script == "" or script:sub(-1) == "\n"
-  local trailer = ("--[==[luaprobe-pack 1\n%sscript %s\n%s"):format(NOTE, ended and "as-is" or "newline-added",
-    table.concat(entries))
+  local trailer = ("--[==[luaprobe-pack 1\n%s\nscript %s\n%s"):format(ffi.string(C.lp_pack_note()),
+    ended and "as-is" or "newline-added", table.concat(entries))
   return ("%s%s%s]==]--luaprobe-pack-end %s\n"):format(script, ended and "" or "\n", trailer, hash.sha256(trailer))
 end
 
@@ -78,12 +76,23 @@ local function distinct(name, items)
     local identity = (item.source or "") .. (item.flags or "")
     if item.failure then err.raise(item.failure) end
     if names[item.name] and names[item.name] ~= identity then
-      fail("%s: two different objects would be packed as '%s': name them (name = \"…\")", name, item.name)
+      fail("%s:%d: two different objects would be packed as '%s': give this one another name (name = \"…\")", name,
+        item.line, item.name)
     end
     if not names[item.name] and not item.is_path then list[#list + 1] = item end
     names[item.name] = identity
   end
   return list
+end
+
+-- What luaprobe would not take again is not written.
+local function check_result(name, text, count)
+  if #text > find.SCRIPT_LIMIT then
+    fail("%s: packed it would have %d bytes, and a script may have %d", name, #text, find.SCRIPT_LIMIT)
+  end
+  local ok, result = pcall(packed.open, name, text)
+  if not ok then fail("%s: it cannot be packed: what comes out would be refused: %s", name, tostring(result)) end
+  if not result or #result.entries ~= count then fail("%s: it cannot be packed: its end is misread", name) end
 end
 
 --- Packs a script.
@@ -103,8 +112,8 @@ function M.pack(name, path, text, architectures)
   check_room(name, #list * #architectures)
   for _, item in ipairs(list) do
     for _, arch in ipairs(architectures) do
-      local bytes, version = needed.bytes(item, arch)
-      entries[#entries + 1] = entry(item, arch, bytes, version)
+      local bytes, version, source = needed.bytes(item, arch)
+      entries[#entries + 1] = entry(item, arch, bytes, version, source)
       report[#report + 1] = { name = item.name, arch = arch, size = #bytes, text_size = #entries[#entries] }
     end
   end
@@ -112,7 +121,9 @@ function M.pack(name, path, text, architectures)
     fail("%s: there is nothing to pack: it has no lp.compile and loads no object by a literal name%s", name,
       notes[1] and "\n" .. table.concat(notes, "\n") or "")
   end
-  return assemble(script, entries), report
+  local result = assemble(script, entries)
+  check_result(name, result, #entries)
+  return result, report
 end
 
 --- Takes off what was packed.

@@ -3,9 +3,11 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local files = require "luaprobe.files"
 
 local M = {}
 
+local LIMIT = 16 * 1024 * 1024 -- bytes of a script
 local FIELDS = { "name", "arch", "source", "flags", "sha256", "clang", "sections", "features" }
 local HERE = ({ x64 = "x86_64", arm64 = "arm64" })[jit.arch]
 
@@ -130,14 +132,6 @@ function M.main()
   return main.pack
 end
 
-local function read(path)
-  local bytes = ffi.new "struct lp_bytes"
-  if C.lp_bytes_read(path, 16 * 1024 * 1024, bytes) < 0 then return nil end
-  local text = ffi.string(bytes.data, bytes.size)
-  C.lp_bytes_free(bytes)
-  return text
-end
-
 --- What is known of a chunk by its source (debug.getinfo): the running script, or a module with objects of its own.
 -- @treturn table `text`, `pack`, `directory`, each nil when there is none
 function M.of_source(source)
@@ -145,7 +139,7 @@ function M.of_source(source)
   if not name or name == main.name then return main end
   if not name:find("/", 1, true) then return {} end -- code from the command line
   if not others[name] then
-    local text = read(name)
+    local text = files.read_regular(name, LIMIT)
     others[name] = text and { text = text, pack = M.open(name, text), directory = name:match "^(.*/)" or "./" } or {}
   end
   return others[name]

@@ -8,6 +8,7 @@ local expression = require "luaprobe.expression"
 local fetch = require "luaprobe.fetch"
 local ksyms = require "luaprobe.ksyms"
 local objects = require "luaprobe.object"
+local options = require "luaprobe.options"
 local places = require "luaprobe.place"
 local resolve = require "luaprobe.resolve"
 local targets = require "luaprobe.target"
@@ -313,6 +314,38 @@ function Plan:entry_text()
   return (join(self.target))
 end
 
+--- Where a template's programs go, as the target's text alone says: nothing of it is looked up.
+-- @tparam string what the caller's name, for messages
+-- @tparam string text the target
+-- @tparam boolean joined entry and return become one
+-- @treturn {table,…} `{program, target}`
+-- @treturn table the target, of the entry where they are joined
+-- @raise error of stage "attach" for a target that cannot be read, or joined
+function M.attachments(what, text, joined)
+  local target = parse_target(text, what)
+  if not joined then return { { program = program_at(target), target = text } }, target end
+  local entry, exit = join(target)
+  local first = parse_target(entry, what)
+  return { { program = program_at(first), target = entry },
+    { program = program_at(parse_target(exit, what), true), target = exit } }, first
+end
+
+--- Finds out whether attach would do, and attaches nothing: what is opened is closed before it begins to run.
+-- @tparam string template "count", "trace" or "latency"
+-- @raise errors of stages "load" and "attach"
+function Plan:try(template)
+  local object = open_template(self, template, {})
+  local ok, failure = pcall(function()
+    object:load()
+    for _, at in ipairs(self.attachments) do
+      local opts = options.parse { target = at.target, mechanism = self.mechanism, pid = self.probe_pid }
+      object.programs[at.program]:open_probe(opts):detach()
+    end
+  end)
+  object:close()
+  if not ok then error(failure, 0) end
+end
+
 --- The plan for a target.
 -- @tparam string what the caller's name, for messages
 -- @tparam string text the target
@@ -320,18 +353,10 @@ end
 -- @tparam boolean joined entry and return become one
 -- @treturn Plan
 function M.new(what, text, opts, joined)
-  local target = parse_target(text, what)
-  local plan = setmetatable({ text = text, joined = joined, filter = {}, attachments = {} }, Plan)
-  if joined then
-    local entry, exit = join(target)
-    plan.target = parse_target(entry, what)
-    plan.attachments[1] = { program = program_at(plan.target), target = entry }
-    plan.attachments[2] = { program = program_at(parse_target(exit, what), true), target = exit }
-  else
-    plan.target = target
-    plan.attachments[1] = { program = program_at(target), target = text }
-    plan.asks_function = target.returns and target.kind ~= C.LP_TRACEPOINT and targets.is_kernel(target)
-  end
+  local attachments, target = M.attachments(what, text, joined)
+  local plan = setmetatable({ text = text, target = target, joined = joined, filter = {},
+    attachments = attachments }, Plan)
+  plan.asks_function = not joined and target.returns and target.kind ~= C.LP_TRACEPOINT and targets.is_kernel(target)
   for _, name in ipairs(FILTERS) do plan.filter[name] = opts[name] end
   plan.mechanism = opts.mechanism or joined and joined_mechanism(plan.target) or nil
   plan.probe_pid = targets.is_user(target) and opts.pid or nil

@@ -42,6 +42,12 @@ function M.id(what, value)
   err.misuse("%s is a whole number from 0 on, not %s", what, shown(value))
 end
 
+--- A user's number, or nil: not (uid_t)-1, which the kernel keeps for "none" and the filter for any.
+function M.user(what, value)
+  M.id(what, value)
+  if value == 2 ^ 32 - 1 then err.misuse("%s is no user: the kernel keeps 4294967295 for \"none\"", what) end
+end
+
 --- A time, or nil.
 function M.seconds(what, value)
   if value == nil or type(value) == "number" and value > 0 and value < FOREVER then return end

@@ -77,4 +77,16 @@ function M.quoted(value)
   return '"' .. of(value):gsub('"', '\\"') .. '"'
 end
 
+--- Lines that are safe to print, as M.of makes them, each but the first one behind an indent: a compiler's diagnostics.
+-- @tparam string value
+-- @tparam[opt=""] string indent
+-- @treturn string
+function M.paragraph(value, indent)
+  local lines = {}
+  for line in (value:gsub("\n+$", "") .. "\n"):gmatch "(.-)\n" do
+    lines[#lines + 1] = (line:gsub("[^\t]+", of)) -- what clang shows of a line may begin with a tab
+  end
+  return table.concat(lines, "\n" .. (indent or ""))
+end
+
 return M

@@ -207,7 +207,7 @@ end
 -- ---- making one ----------------------------------------------------------------------------------------------------
 
 local OPTIONS = { where = true, ret = takes.switch, stack = takes.switch, pid = takes.id, tid = takes.id,
-  uid = takes.id, comm = true, mechanism = true, quiet = takes.switch, keep = takes.many }
+  uid = takes.user, comm = true, mechanism = true, quiet = takes.switch, keep = takes.many }
 
 -- What every event has by itself. A tracepoint's own field of such a name is another thing: it gets a "_" before it.
 local RESERVED = { time = true, pid = true, tid = true, uid = true, cpu = true, comm = true, func = true,
@@ -240,6 +240,13 @@ local function asks_for_return(target, parsed)
     if one.base == "ret" and target:find "^[ku]probe:" or one.base == "duration" then return true end
   end
   return false
+end
+
+--- The fields of a trace, taken apart, and whether an entry is joined with its return.
+-- @raise error of stage "expression", or a misuse
+function M.parse(target, fields, ret)
+  local parsed = parse_fields(fields)
+  return parsed, ret or asks_for_return(target, parsed)
 end
 
 -- Compiles the fields; texts get their places in the event.
@@ -314,8 +321,7 @@ end
 -- @raise errors of stages "expression", "load", "attach"
 function M.new(target, fields, opts)
   opts = takes.options("lp.trace", opts, OPTIONS)
-  local parsed = parse_fields(fields)
-  local joined = opts.ret or asks_for_return(target, parsed)
+  local parsed, joined = M.parse(target, fields, opts.ret)
   local plan = plans.new("lp.trace", target, opts, joined)
   local self = setmetatable({ target = target, what = "trace", parsed = parsed, joined = joined,
     keep = opts.keep or KEEP, with_stack = opts.stack or false, quiet = opts.quiet, kept = {}, unshown = {}, cut = 0,

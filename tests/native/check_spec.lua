@@ -76,10 +76,63 @@ SEC("raw_tracepoint/sched_switch") int switched(void *ctx) { return 0; }
 SEC("kprobe/vfs_*") int all(void *ctx) { return 0; }
 char LICENSE[] SEC("license") = "GPL";
 ]]]=]
-    assert.is_truthy(out:find "NO   packet +xdp, which says no target", out)
+    assert.is_truthy(out:find "yes  packet +xdp, which only loads here", out)
     assert.is_truthy(out:find "NO   nosuch " and out:find("no such raw tracepoint", 1, true), out)
     assert.is_truthy(out:find "yes  switched ", out)
     assert.is_truthy(out:find((helper.has_kprobes() and "yes" or "NO ") .. "  all "), out)
+  end)
+
+  it("looks up what one-liners are given", function()
+    local out, status = of_script [[
+local lp = require "luaprobe"
+lp.trace("tracepoint:syscalls:sys_enter_getpgid", "pid, comm")
+lp.count("tracepoint:syscalls:sys_enter_getp*", { by = "func" })
+lp.latency "tracepoint:syscalls:sys_enter_getpgid"]]
+    assert.are.equal(0, status, out)
+    assert.are.equal(3, select(2, out:gsub("yes  lp%.%w+ ", "")), out)
+    for _, text in ipairs { "lp.count 'kprobe:nosuch'", "lp.count 'tracepoint:syscalls:nosuch'",
+      "lp.trace('tracepoint:syscalls:sys_enter_getpgid', 'nosuch')", "lp.count 'nothing'",
+      "lp.latency 'tracepoint:sched:sched_switch'", "lp.count('tracepoint:no*:such*')" } do
+      out, status = of_script("local lp = require 'luaprobe'\n" .. text)
+      assert.are.equal(1, status, text)
+      assert.is_truthy(out:find "^NO   lp%.", out)
+    end
+    out, status = of_script "local lp = require 'luaprobe'\nlp.count(target)"
+    assert.are.equal(1, status)
+    helper.contains(out, "note: line 2: what lp.count is given here cannot be told")
+  end)
+
+  it("of a script that attaches all, or a ladder, says whether that would succeed", function()
+    if not helper.has_program "clang" then return pending "needs clang" end
+    local function status_of(attach, load)
+      local out, status = of_script(([=[
+local lp = require "luaprobe"
+local object = lp.%s(lp.compile [[
+#include "luaprobe.bpf.h"
+SEC("raw_tracepoint/sched_switch") int good(void *ctx) { return 0; }
+SEC("tracepoint/syscalls/no_such") int bad(void *ctx) { return 0; }
+SEC("kprobe") int where_it_says(void *ctx) { return 0; }
+char LICENSE[] SEC("license") = "GPL";
+]])
+]=]):format(load or "open") .. attach)
+      return status, out
+    end
+    local status, out = status_of "object.programs.where_it_says:attach(target)"
+    assert.are.equal(0, status, out)
+    helper.contains(out, "yes  where_it_says              kprobe, attached by the script")
+    assert.are.equal(1, (status_of "object:attach()"))
+    assert.are.equal(1, (status_of "object:attach { first = { 'tracepoint' } }"))
+    assert.are.equal(0, (status_of "object:attach { first = { 'tracepoint', { 'raw_tracepoint' } }, pid = pid }"))
+    assert.are.equal(1, (status_of "object:attach { first = { { 'tracepoint', 'raw_tracepoint' } } }"))
+    assert.are.equal(0, (status_of "object:attach { first = ladder }"))
+    assert.are.equal(0, (status_of "object:attach(options)"))
+    assert.are.equal(1, (status_of "object:attach({})"))
+  end)
+
+  it("of an object file tells its programs", function()
+    local out, status = rows(helper.fixtures .. "getpgid.bpf.o")
+    assert.are.equal(0, status, out)
+    assert.is_truthy(out:find "yes  ", out)
   end)
 
   it("of what has no program that is known says so", function()
@@ -88,8 +141,14 @@ char LICENSE[] SEC("license") = "GPL";
     out, status = of_script "local lp = require 'luaprobe'\nlp.load(name)\nlp.load 'nonesuch'"
     assert.are.equal(1, status)
     assert.is_truthy(out:find("NO   nonesuch ", 1, true) and out:find("note: line 2:", 1, true), out)
-    out, status = of_script "local lp = require 'luaprobe'\nlp.load(name)"
-    assert.are.equal(1, status, out)
+    for _, text in ipairs { "local lp = require 'luaprobe'\nlp.load(name)", "pcall(require, 'luaprobe')",
+      "local m = { lp = require 'luaprobe' } m.lp.load 'x'", "loadstring(text)()", "package.loaded.luaprobe.load 'x'",
+      "for _, x in pairs(package) do print(x) end", "debug.getregistry()", "f(debug)",
+      "setmetatable({}, { __index = require 'luaprobe' }).load 'x'", "require 'a_module_of_somebody'" } do
+      out, status = of_script(text)
+      assert.are.equal(1, status, out)
+      assert.is_truthy(out:find("cannot be told from the text", 1, true), out)
+    end
   end)
 
   it("looks at what would run of a packed script that was edited", function()
@@ -111,12 +170,17 @@ char LICENSE[] SEC("license") = "GPL";
     remove()
   end)
 
-  it("tells a user without privileges what is missing", function()
+  it("tells a user without privileges once what is missing", function()
     local directory, remove = helper.temporary_directory()
     os.execute(("chmod 755 %s && cp %s %s/"):format(directory, helper.luaprobe, directory))
     local out, _, status = helper.run(("setpriv --reuid 65534 --regid 65534 --clear-groups %s/luaprobe check"):format(
       directory))
+    local of_tool, _, tool_status = helper.run(("setpriv --reuid 65534 --regid 65534 --clear-groups %s/luaprobe check "
+      .. "opensnoop"):format(directory))
     remove()
+    assert.are.equal(1, tool_status)
+    assert.are.equal("note: nothing could be loaded, and so nothing was checked, without CAP_BPF and CAP_PERFMON: run "
+      .. "it as root: sudo luaprobe …\n", of_tool)
     assert.are.equal(1, status)
     assert.is_truthy(out:find("NO   capabilities         without CAP_BPF and CAP_PERFMON\n", 1, true), out)
     assert.is_truthy(out:find("sudo", 1, true), out)

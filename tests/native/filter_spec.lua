@@ -112,6 +112,17 @@ describe("--cgroup", function()
     assert.are.equal(0, seen { "--cgroup", mount .. "/luaprobe-test", "-p", "1" })
   end)
 
+  it("and --uid take nothing that would let all through", function()
+    for _, words in ipairs { { "--cgroup", "" }, { "-u", "4294967295" }, { "-u", "04294967295" } } do
+      local ok, failure = pcall(function() return lp.cli("tool", "Counts."):parse(words) end)
+      assert.is_false(ok)
+      helper.contains(tostring(failure), words[1] == "-u" and "is no user" or "a control group has a name")
+    end
+    local ok, failure = pcall(lp.count, "tracepoint:syscalls:sys_enter_getpgid", { uid = 4294967295 })
+    assert.is_false(ok)
+    helper.contains(failure, "is no user")
+  end)
+
   it("must be one", function()
     local function refused(path, reason)
       local ok, failure = pcall(function() return lp.cli("tool", "Counts."):parse { "--cgroup", path } end)

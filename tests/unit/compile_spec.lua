@@ -22,6 +22,8 @@ describe("the programs of a script", function()
     assert.are.equal("a@1", names "local lp = require 'luaprobe' lp['compile']'a'")
     assert.are.equal("a@1 n:1",
       names [[local lp = require 'luaprobe'; local q = lp; local r = q; q.compile 'a' r.load 'n']])
+    assert.are.equal("n:2 a@3", (names("local lp = require 'luaprobe'\n::x:: lp.load 'n'\n::y::lp.compile 'a'"):gsub(
+      "(a@3) (n:2)", "%2 %1")))
     assert.are.equal("f@2", names "#!/x 'y\nlocal lp = require 'luaprobe' lp.compile 'f'")
   end)
 
@@ -50,6 +52,10 @@ describe("the programs of a script", function()
     assert.are.equal("what becomes of the library luaprobe here@2", unfollowed "f(lp)")
     assert.are.equal("what becomes of the library luaprobe here@2", unfollowed "lp[k] 'x'")
     assert.are.equal("what becomes of lp.compile here@2", unfollowed "local c = lp.compile f(c)")
+    for _, text in ipairs { "local m = { lp = require 'luaprobe' } m.lp.load 'x'", "f { a, lp = lp }",
+      "local l = setmetatable({}, { __index = require 'luaprobe' })", "f { 1; lp = require 'luaprobe' }" } do
+      assert.are.equal("what becomes of the library luaprobe here@2", unfollowed(text), text)
+    end
     for _, text in ipairs { "lp.load 'x'", "lp.load(lp.compile 'x')", "local p = lp.compile 'x' lp.load(p)",
       "lp.columns { 'x' }", "local c, o = lp.compile, lp.open", "local q = lp q.text(lp.text)",
       "local x = { lp = 1 }" } do
@@ -154,10 +160,58 @@ print(#object.programs)]==]):format(header))
     assert.is_truthy(err:find("tool.lua:8:12: error:", 1, true), err)
   end)
 
+  it("says so where the lines of a text are not the script's", function()
+    local function first_error(text)
+      local _, err = run(text)
+      return err:match "[^\n]*error: use[^\n]*"
+    end
+    local path = directory .. "/tool.lua"
+    local head = "local lp = require 'luaprobe'\n"
+    -- A text with a name, and a file whose lines end in CR alone.
+    assert.are.equal(path .. ":4:9: error: use of undeclared identifier 'y'",
+      first_error(head .. "local text = [[\n\nint x = y;\n]]\n\n\nlp.compile(text)"))
+    assert.are.equal(path .. ":3:9: error: use of undeclared identifier 'y'",
+      first_error((head .. "lp.compile [[\nint x = y;\n]]"):gsub("\n", "\r")))
+    -- Made, or written with escapes.
+    for _, call in ipairs { "lp.compile(([[\nint z;\nint x = %s;]]):format 'y')", "lp.compile 'int z;\\nint x = y;'",
+      "lp.compile('int z;\\n' ..\n'int x = y;')" } do
+      assert.are.equal(("lp.compile at %s:2:2:9: error: use of undeclared identifier 'y'"):format(path),
+        first_error(head .. call))
+    end
+  end)
+
   it("says what to install when a header is missing", function()
     local _, err = run(program("return 0;", nil, "#include <bpf/no_such.h>"))
     assert.is_truthy(err:find("tool.lua:3:10: fatal error: 'bpf/no_such.h' file not found", 1, true), err)
     assert.is_truthy(err:find("libbpf-dev", 1, true), err)
+    for header, mend in pairs { ["linux/no_such.h"] = "apt install linux-libc-dev", ["string.h"] = "have no C library",
+      ["vmlinux.h"] = "bpftool btf dump" } do
+      _, err = run(program("return 0;", nil, ("#include <%s>"):format(header)))
+      helper.contains(err, mend)
+    end
+    _, err = run(program("return 0;", nil, '#include "mine.h"'))
+    assert.is_nil(err:find("hint:", 1, true), err)
+  end)
+
+  it("says what to do about registers that only arm64 describes", function()
+    local text = ([==[
+require("luaprobe").compile [[
+#include <linux/bpf.h>
+#include <linux/ptrace.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+SEC("kprobe/vfs_read") int BPF_KPROBE(enter, void *file) { return file != 0; }
+char LICENSE[] SEC("license") = "GPL";
+]]]==])
+    helper.write(directory .. "/tool.lua", text)
+    local command = ("env XDG_CACHE_HOME=%s %s pack %s/tool.lua -o - --arch arm64"):format(cache, helper.luaprobe,
+      directory)
+    local _, err, status = helper.run(command)
+    if status ~= 0 then helper.contains(err, "hint:", '#include "probe.bpf.h" in place of') end
+    helper.write(directory .. "/tool.lua", (text:gsub("#include <linux/ptrace.h>", '#include "probe.bpf.h"'):gsub(
+      "#include <bpf/bpf_tracing.h>", "")))
+    _, err, status = helper.run(command)
+    assert.are.equal(0, status, err)
   end)
 
   it("shows warnings, and goes on", function()
@@ -171,12 +225,16 @@ print(#object.programs)]==]):format(header))
     assert.are.same({ "", 1 }, { out, status })
     assert.is_truthy(err:find("install clang", 1, true) and err:find("luaprobe pack", 1, true), err)
     assert.is_truthy(err:find("tool.lua:", 1, true) and err:find("no clang here", 1, true), err)
+    helper.contains(err, "LUAPROBE_CLANG is '/nonexistent'")
   end)
 
   it("refuses what it does not know", function()
     for _, call in ipairs { "lp.compile(5)", "lp.compile('int x;', 5)", "lp.compile('int x;', { nmae = 'x' })",
       "lp.compile('int x;', { name = '../x' })", "lp.compile('int x;', { cflags = { '-fplugin=/x' } })",
-      "lp.compile('int x;', { cflags = { '-o', '/x' } })", "lp.compile('int x;', { cflags = '@file' })" } do
+      "lp.compile('int x;', { cflags = { '-o', '/x' } })", "lp.compile('int x;', { cflags = '@file' })",
+      "lp.compile('int x;', { cflags = '-fsyntax-only' })", "lp.compile('int x;', { cflags = '-flto' })",
+      "lp.compile('int x;', { cflags = '-flto=thin' })", "lp.compile('int x;', { cflags = '-fno-integrated-as' })",
+      "lp.compile('int x;', { cflags = '-ftime-trace' })" } do
       local _, err, status = run("local lp = require 'luaprobe'\n" .. call)
       assert.are.equal(1, status)
       assert.is_truthy(err:find("tool.lua:2: lp.compile", 1, true), err)
@@ -186,7 +244,7 @@ print(#object.programs)]==]):format(header))
   -- A clang that notes each compilation.
   local function counting()
     helper.write(directory .. "/clang",
-      ('#!/bin/sh\ncase "$*" in *block.c*) echo x >>%s/count;; esac\nexec clang "$@"\n'):format(directory))
+      ('#!/bin/sh\ncase "$*" in *" -c -o"*) echo x >>%s/count;; esac\nexec clang "$@"\n'):format(directory))
     os.execute(("chmod +x %s/clang; : >%s/count"):format(directory, directory))
     return "LUAPROBE_CLANG=" .. directory .. "/clang", function()
       return select(2, helper.read(directory .. "/count"):gsub("x", ""))
@@ -237,6 +295,45 @@ print(#object.programs)]==]):format(header))
     assert.are.equal(3, ask())
   end)
 
+  it("compiles again when a header appears that was not there, and heeds CPATH", function()
+    local clang, count = counting()
+    os.execute(("mkdir -p %s/one %s/two"):format(directory, directory))
+    local function ask(environment)
+      local out, err = run(program("return VALUE;", ", { include = { 'one', 'two' } }", [[
+#if __has_include("some.h")
+#include "some.h"
+#endif
+#ifndef VALUE
+#define VALUE 1
+#endif]]), clang .. " " .. (environment or ""))
+      assert.are.same({ "tool\t1\n", "" }, { out, err })
+      return count()
+    end
+    assert.are.equal(1, ask())
+    assert.are.equal(1, ask())
+    helper.write(directory .. "/two/some.h", "#define VALUE 2\n")
+    assert.are.equal(2, ask())
+    -- Found through a relative directory, as a script beside which one stands has it.
+    local function ask_here() return helper.run(("cd %s; env XDG_CACHE_HOME=%s %s %s tool.lua"):format(directory, cache,
+      clang, helper.absolute(helper.luaprobe))) and count() end
+    local before = ask_here()
+    assert.are.equal(before, ask_here())
+    helper.write(directory .. "/one/some.h", "#define VALUE 3\n")
+    assert.are.equal(before + 1, ask_here())
+    os.execute(("rm %s/one/some.h %s/two/some.h; mkdir %s/env"):format(directory, directory, directory))
+    helper.write(directory .. "/env/some.h", "#define VALUE 4\n")
+    local last = ask()
+    assert.are.equal(last + 1, ask("CPATH=" .. directory .. "/env"))
+    assert.are.equal(last + 1, ask())
+  end)
+
+  it("lets nothing in the environment change flags or write files", function()
+    local out, err = run(program "return 0;", ("CCC_OVERRIDE_OPTIONS='+-DX +-O9' DEPENDENCIES_OUTPUT=%s/deps"):format(
+      directory))
+    assert.are.same({ "tool\t1\n", "" }, { out, err })
+    assert.is_false(helper.exists(directory .. "/deps"))
+  end)
+
   it("keeps the cache private, whole under parallel runs, and leaves no temporary files", function()
     helper.write(directory .. "/tool.lua", program "return 0;")
     local out, err = helper.run((("export XDG_CACHE_HOME=@/cache TMPDIR=@/tmp; mkdir @/tmp; "
@@ -246,8 +343,7 @@ print(#object.programs)]==]):format(header))
     assert.are.equal(("tool\t1\n"):rep(6) .. "0\n", out)
     assert.are.equal("700\n", (helper.run("stat -c %a " .. cache .. "/luaprobe")))
     assert.are.equal("", (helper.run(("find %s -type f -perm /077; find %s -name '*.new'"):format(cache, cache))))
-    -- The object and its list of headers.
-    assert.are.equal("2\n", (helper.run(("ls %s/luaprobe | wc -l"):format(cache))))
+    assert.are.equal("1\n", (helper.run(("ls %s/luaprobe | wc -l"):format(cache))))
   end)
 
   local function refused(why)

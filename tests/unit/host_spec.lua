@@ -37,6 +37,8 @@ describe("luaprobe", function()
     fails("-e", 2, "-e needs")
     fails("opensnoop --nonsense", 2, "unknown option '--nonsense'", "opensnoop --help")
     fails("opensnoop -p x", 2, "'x' is not a whole number")
+    fails("opensnoop -p -1", 2, "no option takes a number below 0")
+    fails("opensnoop -u 4294967295", 2, "is no user")
     fails("opensnoop -p 0", 2)
     fails("opensnoop -d -1", 2)
     fails("opensnoop -d 0", 2)
@@ -112,6 +114,18 @@ describe("luaprobe", function()
   it("points at the script's own line when the library refuses", function()
     fails(script 'local lp = require "luaprobe"\n\nlp.open("nothing")', 1, "script.lua:3: there is no BPF object")
     fails(script 'local lp = require "luaprobe"\nlp.open(5)', 1, "script.lua:2: an object is given by name")
+  end)
+
+  it("tells what is taken where nothing, or something else, was given", function()
+    for call, words in pairs { ["columns()"] = "takes a list of columns", ["pack()"] = "given by its name or path",
+      ["inspect(5)"] = "given by its name or path", ["check(5)"] = "given by its name or path",
+      ["time_of_day()"] = "takes a time in nanoseconds",
+      ["cli('a', 'b'):argument():parse()"] = "argument takes a name" } do
+      fails(("-e %s"):format(helper.quote("require 'luaprobe'." .. call)), 1, words)
+    end
+    local path = script "local lp = require 'luaprobe'\nlocal out = lp.columns { 'A' }\nout:row(print)"
+    local _, err = run(("-e %s %s"):format(helper.quote "require 'luaprobe.columns'.set_json()", path))
+    assert.is_truthy(err:find("script.lua:3: JSON has nothing for a function", 1, true), err)
   end)
 
   it("fails when standard output cannot be written", function()

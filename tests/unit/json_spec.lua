@@ -140,6 +140,12 @@ for line in sys.stdin.buffer:
 end)
 
 describe("--json", function()
+  it("gives columns of one title keys of their own", function()
+    local out = helper.luaprobe_run("-e " .. helper.quote("require 'luaprobe.columns'.set_json() "
+      .. "require 'luaprobe'.columns { 'A', 'a', 'A 2', 'A' }:row(1, 2, 3, 4)"))
+    assert.are.equal('{"a":1,"a_2":2,"a_2_2":3,"a_3":4}\n', out)
+  end)
+
   it("makes rows objects, without a header, with the titles as keys", function()
     local out, err, status = helper.luaprobe_run("-e " .. helper.quote [[
       local lp = require "luaprobe"

@@ -16,7 +16,8 @@ describe("the manual page", function()
       end
       assert.is_truthy(help:find("Examples:", 1, true), name)
     end
-    for _, word in ipairs { "LUAPROBE_PATH", "XDG_CACHE_HOME", "EXIT STATUS", "\\-\\-traceback" } do
+    for _, word in ipairs { "LUAPROBE_PATH", "XDG_CACHE_HOME", "XDG_STATE_HOME", "TMPDIR", "LUAPROBE_DEBUG",
+      "LUAPROBE_CLANG", "LUAPROBE_BTF", "EXIT STATUS", "\\-\\-traceback" } do
       assert.is_truthy(text:find(word, 1, true), word)
     end
   end)
@@ -53,6 +54,23 @@ describe("the completion of bash", function()
     assert.is_nil(complete("unpack", "--a"):find " %-%-arch ")
     assert.are.equal(" auto link perf legacy multi ", complete("opensnoop --attach", ""))
     assert.are.equal(" ring ", complete("opensnoop --buffer", "r"))
+  end)
+
+  it("has luaprobe's own options before a script only, which refuses them", function()
+    for _, words in ipairs { "opensnoop", "pack", "./tool.lua" } do
+      for _, option in ipairs { "--tr", "--vers", "--bt" } do assert.are.equal("  ", complete(words, option)) end
+    end
+    assert.is_truthy(complete("./tool.lua", "--ju"):find "^ *$" and complete("./tool.lua", "--js"):find " %-%-json ")
+    assert.are.equal(" arm64 ", complete("pack --arch", "ar"))
+    assert.is_truthy(complete("pack --arch", "x"):find " x86_64,arm64 ")
+  end)
+
+  it("takes a name with spaces for one word", function()
+    local directory, remove = helper.temporary_directory()
+    helper.write(directory .. "/a file", "")
+    assert.are.equal((" %s/a file "):format(directory), complete("inspect", directory .. "/a"))
+    assert.are.equal((" %s/a file "):format(directory), complete("pack -o", directory .. "/a"))
+    remove()
   end)
 
   it("knows what a command takes: a script by name, or a file", function()

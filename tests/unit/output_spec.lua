@@ -29,6 +29,7 @@ describe("columns", function()
   end)
 
   it("are refused when they are no columns", function()
+    assert.is_truthy(select(2, pcall(lp.columns)):find("lp.columns takes a list of columns, not a nil", 1, true))
     for _, specs in ipairs { {}, { false }, { "A:5" }, { "A:" }, { 5 }, { "A:x-5" } } do
       assert.is_false(pcall(lp.columns, specs))
     end

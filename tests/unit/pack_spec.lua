@@ -210,6 +210,39 @@ print(hashlib.sha256(zlib.decompress(base64.b64decode(sys.stdin.read()))).hexdig
     assert.are.same({ "getpgid.bpf.o\t4\n", "", 0 }, { without_clang(directory .. "/by_name.lua") })
   end)
 
+  it("does what it did before: of a name it has the object that a run takes", function()
+    local path = write("same.lua", 'local o = require "luaprobe".open "named" print(o.const.answer)')
+    local other = require("luaprobe.clang").here == "arm64" and "x86_64" or "arm64"
+    write("named.bpf.c", (BPF:gsub("VALUE", "1")))
+    assert.are.same({ "1\n", "", 0 }, { helper.luaprobe_run(path) }) -- compiled, where there is no object
+    local _, err, status = without_clang(path)
+    assert.are.equal(1, status)
+    helper.contains(err, "named.bpf.c", "no clang here")
+    helper.run(("clang -target bpf -g -O2 -Ibpf/include -I/usr/include/$(uname -m)-linux-gnu -x c -c -o %s %s"):format(
+      directory .. "/named.bpf.o", directory .. "/named.bpf.c"))
+    write("named.bpf.c", (BPF:gsub("VALUE", "2")))
+    assert.are.same({ "1\n", "", 0 }, { helper.luaprobe_run(path) })
+    pack(path)
+    os.remove(directory .. "/named.bpf.o")
+    assert.are.same({ "1\n", "", 0 }, { helper.luaprobe_run(path) })
+    helper.run(("clang -target bpf -g -O2 -Ibpf/include -I/usr/include/$(uname -m)-linux-gnu -x c -c -o %s %s"):format(
+      directory .. "/named.bpf.o", directory .. "/named.bpf.c"))
+    pack(path, "--arch " .. other) -- of the C text beside it
+    os.remove(directory .. "/named.bpf.c")
+    _, err, status = helper.luaprobe_run(("pack %s --arch %s"):format(path, other))
+    assert.are.equal(1, status)
+    helper.contains(err, "cannot be packed for " .. other, "named.bpf.c", "lp.compile")
+    os.remove(directory .. "/named.bpf.o")
+  end)
+
+  it("without clang carries luaprobe's own objects as small as with it", function()
+    local path = directory .. "/small.lua"
+    local _, err, status = without_clang("pack opensnoop -o " .. path)
+    assert.are.equal(0, status, err)
+    local added = #helper.read(path) - #helper.read "scripts/opensnoop.lua"
+    assert.is_true(added <= 12 * 1024, added)
+  end)
+
   it("can hold a module's programs, too", function()
     write("part.lua", (SCRIPT:gsub("print.*", "return object.const.answer")))
     pack(directory .. "/part.lua")
@@ -244,6 +277,43 @@ describe("what cannot be packed", function()
     assert.are.equal(2, select(3, helper.luaprobe_run("pack opensnoop -o - --arch mips")))
     assert.are.equal(2, select(3, helper.luaprobe_run "pack opensnoop"))
     assert.are.equal(1, select(3, helper.luaprobe_run("unpack " .. write("plain.lua", "print(1)"))))
+  end)
+end)
+
+describe("what is packed", function()
+  it("is what luaprobe takes again, whatever the script is called", function()
+    for _, name in ipairs { ("x"):rep(210) .. ".lua", ".lua", "-.lua", "ä.lua" } do
+      local path = write(name, 'require "luaprobe".compile "int a;" print "ran"')
+      pack(path)
+      assert.are.same({ "ran\n", "", 0 }, { without_clang(path) })
+      assert.are.equal(0, select(3, helper.luaprobe_run("unpack " .. path)))
+      os.remove(path)
+    end
+  end)
+
+  it("is not mistaken for what a script has in its strings", function()
+    local program = 'require "luaprobe".compile "int a;" print "ran"\n'
+    for _, inside in ipairs { MARK .. "1\n", MARK .. "1\n]==]--luaprobe-pack-end " .. ("a"):rep(64) .. "\n",
+      "]==]--luaprobe-pack-end x\n", MARK } do
+      local path = write("marks.lua", ("local s = [===[\n%s]===]\n%s"):format(inside, program))
+      local before = helper.read(path)
+      assert.are.same({ "ran\n", "", 0 }, { helper.luaprobe_run(path) })
+      pack(path)
+      assert.are.same({ "ran\n", "", 0 }, { without_clang(path) })
+      assert.are.equal(0, select(3, helper.luaprobe_run("unpack " .. path)))
+      assert.are.equal(before, helper.read(path))
+    end
+  end)
+
+  it("is not written when it would be larger than a script may be", function()
+    local text = 'require "luaprobe".compile "int a;" --'
+    text = text .. ("x"):rep(16 * 1024 * 1024 - #text - 100)
+    local path = write("big.lua", text)
+    local _, err, status = helper.luaprobe_run("pack " .. path)
+    assert.are.equal(1, status)
+    helper.contains(err, "packed it would have 1677", "may have 16777216")
+    assert.are.equal(#text, #helper.read(path))
+    os.remove(path)
   end)
 end)
 
@@ -366,6 +436,15 @@ print('\n'.join(text[i:i+100] for i in range(0, len(text), 100)))
   end)
 end)
 
+describe("an output path", function()
+  it("that is a symbolic link to nothing is refused", function()
+    os.execute(("ln -s nowhere %s/dangling"):format(directory))
+    local _, err, status = helper.luaprobe_run(("pack opensnoop -o %s/dangling"):format(directory))
+    assert.are.equal(1, status)
+    helper.contains(err, "is a symbolic link to a file that is not there")
+  end)
+end)
+
 describe("a script path", function()
   local function refused(path, ...)
     local out, err, status = helper.run("timeout 20 " .. helper.luaprobe .. " " .. path)
@@ -376,6 +455,10 @@ describe("a script path", function()
 
   it("that is a directory, a FIFO, a device, or 1 GB of zeros is refused", function()
     os.execute(("mkfifo %s/fifo; truncate -s 1G %s/zeros.lua"):format(directory, directory))
+    if helper.has_program "python3" then
+      helper.python(("import socket; socket.socket(socket.AF_UNIX).bind('%s/socket')"):format(directory), "")
+      refused(directory .. "/socket", "a socket")
+    end
     refused(directory, "a directory")
     refused(directory .. "/fifo", "a FIFO")
     refused("/dev/zero", "a device")
