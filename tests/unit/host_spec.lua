@@ -119,7 +119,7 @@ describe("luaprobe", function()
   it("tells what is taken where nothing, or something else, was given", function()
     for call, words in pairs { ["columns()"] = "takes a list of columns", ["pack()"] = "given by its name or path",
       ["inspect(5)"] = "given by its name or path", ["check(5)"] = "given by its name or path",
-      ["time_of_day()"] = "takes a time in nanoseconds",
+      ["time_of_day()"] = "takes a number of nanoseconds",
       ["cli('a', 'b'):argument():parse()"] = "argument takes a name" } do
       fails(("-e %s"):format(helper.quote("require 'luaprobe'." .. call)), 1, words)
     end
