@@ -14,7 +14,7 @@
 #include "stop.h"
 
 static lua_State *state;
-static volatile sig_atomic_t guarding, interrupted;
+static volatile sig_atomic_t guarding, interrupted, cleaning;
 
 /* The hook stays, and raises again behind each pcall until all that was typed is over. */
 static void raise_interrupted(lua_State *lua, lua_Debug *unused)
@@ -34,7 +34,8 @@ static void interrupt_lua(int signal)
         return;
     }
     interrupted = 1;
-    lua_sethook(state, raise_interrupted, LUA_MASKCOUNT, 1);
+    if (!cleaning)
+        lua_sethook(state, raise_interrupted, LUA_MASKCOUNT, 1);
 }
 
 void lp_stop_interrupt_lua(bool on)
@@ -69,6 +70,36 @@ static int guard(lua_State *lua)
     return lua_gettop(lua);
 }
 
+/*
+ * attempt(fn, cleanup): calls fn. Where that fails, or is interrupted, cleanup runs before the error goes on, and runs to
+ * its end: between a pcall of Lua's and what follows it the hook would raise again.
+ */
+static int attempt(lua_State *lua)
+{
+    bool was_cleaning = cleaning;
+
+    luaL_checkany(lua, 2);
+    lua_settop(lua, 2);
+    lua_pushvalue(lua, 1);
+    if (lua_pcall(lua, 0, LUA_MULTRET, 0) == 0)
+        return lua_gettop(lua) - 2;
+    cleaning = 1;
+    lua_sethook(lua, NULL, 0, 0);
+    lua_pushvalue(lua, 2);
+    if (lua_pcall(lua, 0, 0, 0) != 0)
+        lua_pop(lua, 1); /* what went wrong first is told */
+    cleaning = was_cleaning;
+    if (guarding && interrupted && !cleaning)
+        lua_sethook(lua, raise_interrupted, LUA_MASKCOUNT, 1);
+    return lua_error(lua);
+}
+
+static int load_attempt(lua_State *lua)
+{
+    lua_pushcfunction(lua, attempt);
+    return 1;
+}
+
 static int load_guard(lua_State *lua)
 {
     lua_pushcfunction(lua, guard);
@@ -82,5 +113,7 @@ void lp_interrupt_open(lua_State *lua)
     lua_getfield(lua, -1, "preload");
     lua_pushcfunction(lua, load_guard);
     lua_setfield(lua, -2, "luaprobe.guard");
+    lua_pushcfunction(lua, load_attempt);
+    lua_setfield(lua, -2, "luaprobe.attempt");
     lua_pop(lua, 2);
 }

@@ -15,7 +15,9 @@ local function without_local(text)
   return rest or text
 end
 
-local function is_unfinished(reason)
+-- A string in quotes ends on its line, unless a backslash takes the line's end into it.
+local function is_unfinished(reason, text)
+  if reason:find ": unfinished string near" then return text:find "\\$" ~= nil end
   return reason:find "near '<eof>'$" ~= nil
 end
 
@@ -32,8 +34,8 @@ function M.compile(text)
   local wrong_statement
   fn, wrong_statement = loadstring(" " .. as_statement, NAME) -- a "#" in front would begin a comment
   if fn then return fn, as_statement, false end
-  if is_unfinished(wrong_statement) then return nil, wrong_statement, true end
-  if is_unfinished(wrong_expression) then return nil, wrong_expression, true end
+  if is_unfinished(wrong_statement, text) then return nil, wrong_statement, true end
+  if is_unfinished(wrong_expression, text) then return nil, wrong_expression, true end
   return nil, wrong_statement, false
 end
 

@@ -12,7 +12,7 @@ local KINDS = { "kprobe:", "kretprobe:", "ksyscall:", "kretsyscall:", "uprobe:",
   "raw_tracepoint:", "tp_btf:", "fentry:", "fexit:", "profile:", "software:", "hardware:" }
 local OF_KERNEL = { kprobe = true, kretprobe = true, fentry = true, fexit = true }
 local OF_TRACEPOINT = { raw_tracepoint = true, tp_btf = true }
-local FORMATS = { "str", "ustr", "x", "d", "sym", "ip" }
+local FORMATS = { "str", "ustr", "x", "d", "d32", "sym", "ip" }
 
 local function starting_with(prefix, names)
   local found = {}
@@ -155,9 +155,23 @@ end
 local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in", "local",
   "nil", "not", "or", "repeat", "return", "then", "true", "until", "while" }
 
+-- A member without running anything of the user's: a function that stands in for missing members may do what it likes.
+-- The library's own objects say what there is.
+local function member_of(value, name)
+  while type(value) == "table" do
+    local meta = getmetatable(value)
+    local own = rawget(value, name)
+    if own ~= nil or type(meta) ~= "table" then return own end
+    if meta.__names then break end
+    value = meta.__index
+  end
+  if type(value) == "function" then return nil end
+  return value[name]
+end
+
 local function value_at(path)
   local value = _G
-  for name in path:gmatch "[^.:]+" do value = value[name] end
+  for name in path:gmatch "[^.:]+" do value = member_of(value, name) end
   return value
 end
 

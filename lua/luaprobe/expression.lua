@@ -8,7 +8,7 @@ local err = require "luaprobe.error"
 
 local M = {}
 
-local FORMATS = { str = true, ustr = true, x = true, d = true, sym = true, ip = true }
+local FORMATS = { str = true, ustr = true, x = true, d = true, d32 = true, sym = true, ip = true }
 
 --- Raises that an expression is wrong.
 -- @tparam string text the expression
@@ -31,7 +31,8 @@ local function parse_format(text, at)
   local format, rest = text:match("^%s*:%s*([%w_]+)%s*()", at)
   if not format then return nil, text:match("^%s*()", at) end
   if not FORMATS[format] then
-    M.wrong(text, ("there is no format '%s'"):format(format), "formats are str, ustr (user space), x, d, sym and ip")
+    M.wrong(text, ("there is no format '%s'"):format(format),
+      "formats are str, ustr (user space), x, d, d32, sym and ip")
   end
   return format, rest
 end

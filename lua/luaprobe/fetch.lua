@@ -166,7 +166,7 @@ end
 local FORMAT = {}
 
 function FORMAT.str(walk, fetch)
-  fetch_text(walk, fetch, walk.user)
+  fetch_text(walk, fetch, walk.user or walk.points_at_user)
 end
 
 function FORMAT.ustr(walk, fetch)
@@ -188,6 +188,12 @@ FORMAT.x, FORMAT.sym = only_number "x", only_number "sym"
 function FORMAT.d(walk, fetch)
   only_number "d"(walk, fetch)
   fetch.is_signed = 1
+end
+
+-- The lower half with a sign: what is above an int in a register of user space is anything.
+function FORMAT.d32(walk, fetch)
+  only_number "d32"(walk, fetch)
+  if not walk.bits then cut(fetch, 0, 32, true) end
 end
 
 function FORMAT.ip(walk, fetch)
@@ -229,7 +235,7 @@ local function start(parsed, operand)
   local walk = setmetatable({
     expression = parsed, source = operand.source, at_return = operand.at_return, user = operand.user,
     untyped = operand.untyped, reads = {}, offset = operand.offset or 0, in_memory = operand.offset ~= nil,
-    data_location = operand.data_location,
+    data_location = operand.data_location, points_at_user = operand.points_at_user,
   }, Walk)
   set_type(walk, operand.types, operand.id)
   return walk

@@ -95,7 +95,9 @@ local function run_for_prompt(text, name, ...)
   local ok, chunk = pcall(compile, text .. "\nleave_to_prompt()", name)
   if not ok then chunk = compile(text, name) end
   require("luaprobe.chunk").make_interruptible(chunk, text) -- its functions are called at the prompt
-  chunk(...)
+  C.lp_stop_interrupt_lua(true)
+  local ended, failure = require "luaprobe.guard"(chunk, ...)
+  if not ended then error(failure, 0) end
 end
 
 local function prompt(plan)
@@ -121,6 +123,7 @@ local function run(plan, words)
   forget_current_directory()
   leftovers.sweep_quietly()
   set_arg(words, plan.script)
+  if #plan.code > 0 then _G.lp = require "luaprobe" end -- a line of code shall not have to begin with that
   for _, code in ipairs(plan.code) do compile(code, "(command line)")() end
   if words[plan.script] then run_script(plan, words) end
   if plan.interactive and prompt(plan) then error(nil, 0) end
@@ -154,11 +157,12 @@ local function report_accounts()
   for _, line in ipairs(lines) do stderr:write("luaprobe: ", line, "\n") end
 end
 
--- A script that ends by os.exit has lost no less: --strict turns success into LOST there, too.
-local function exit_with_accounts(code, close)
+-- A script that ends by os.exit has lost no less: --strict turns success into LOST there, too. The state is closed in
+-- any case: that detaches what is still attached.
+local function exit_with_accounts(code)
   report_accounts()
   local is_success = code == nil or code == true or code == DONE
-  return exit(is_success and accounts.fails() and LOST or code, close)
+  return exit(is_success and accounts.fails() and LOST or code, true)
 end
 
 --- Runs luaprobe.

@@ -54,7 +54,7 @@ end
 
 local function by_field(plan, text)
   local field = plan:compile(expression.parse(text))
-  if field.bytes then expression.wrong(text, "addresses of 16 bytes are no keys") end
+  if field.bytes then expression.wrong(text, "addresses that lie in memory are no keys: lp.trace shows them") end
   return {
     const = field.fetch, title = field.name:upper(), field = field,
     value = function(key)

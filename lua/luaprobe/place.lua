@@ -28,8 +28,9 @@ local EVERYWHERE = {
   pid = { 8, "pid_t", 4 }, tid = { 9, "pid_t", 4 }, uid = { 10, "uid_t", 4 }, cpu = { 11, "unsigned int", 4 },
 }
 
--- What does not depend on the target.
-local function everywhere(self, name)
+--- What does not depend on the target.
+-- @treturn table|nil as operand's
+function Place:everywhere(name)
   local known = EVERYWHERE[name]
   if known then return operand(known[1], primitive.integer(known[2], known[3], false)) end
   if name == "comm" then return operand(14, primitive.array("char", 1, true, 16), { offset = 0 }) end
@@ -137,7 +138,7 @@ end
 -- What the function of a system call is given differs from processor to processor.
 function LOOKUP.syscall(self, name)
   if name == "ret" then return returned(self, primitive.integer("long", 8, true)) end
-  if everywhere(self, name) then return nil end
+  if self:everywhere(name) then return nil end
   return nil, ("system call %s: the arguments are not told here, '%s' neither"):format(self.name, name),
     ("take tracepoint:syscalls:sys_enter_%s, whose fields have names"):format(self.name)
 end
@@ -181,7 +182,8 @@ local function fields_of(self)
   return self.fields
 end
 
-local function field_operand(field, at_return)
+-- `category`: what pointers of system calls point at is user space's.
+local function field_operand(field, at_return, category)
   local type
   if field.location then
     type = primitive.array("char", 1, true, 0)
@@ -189,7 +191,7 @@ local function field_operand(field, at_return)
     type = primitive.of_field(field.declaration, field.size, field.signed, field.count)
   end
   return operand(CONTEXT, type, { offset = field.offset, data_location = field.location, at_return = at_return,
-    untyped = field.declaration:find "%*" ~= nil })
+    untyped = field.declaration:find "%*" ~= nil, points_at_user = category == "syscalls" })
 end
 
 function LOOKUP.tracepoint(self, name)
@@ -197,7 +199,7 @@ function LOOKUP.tracepoint(self, name)
     return field_operand(M.tracepoint_fields(self.category, (self.name:gsub("^sys_enter_", "sys_exit_"))).ret, true)
   end
   local field = fields_of(self)[name]
-  return field and field_operand(field, false)
+  return field and field_operand(field, false, self.category)
 end
 
 -- ---- looking up ----------------------------------------------------------------------------------------------------
@@ -237,7 +239,7 @@ local WHAT = { kernel = "argument", tracepoint = "field", user = "register", sys
 function Place:operand(parsed)
   local name = parsed.base
   local found, reason, hint = LOOKUP[self.kind](self, name)
-  if not found and not reason then found, reason, hint = everywhere(self, name) end
+  if not found and not reason then found, reason, hint = self:everywhere(name) end
   if found then return found end
   if not reason then
     reason = ("%s has no %s '%s'"):format(self.name, WHAT[self.kind], name)

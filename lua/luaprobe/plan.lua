@@ -3,6 +3,7 @@
 -- A plan knows the target, what its functions' names mean, and which of a template's programs go where.
 -- @module luaprobe.plan
 local C = require "luaprobe.cdef"
+local attempt = require "luaprobe.attempt"
 local err = require "luaprobe.error"
 local expression = require "luaprobe.expression"
 local fetch = require "luaprobe.fetch"
@@ -11,6 +12,7 @@ local objects = require "luaprobe.object"
 local options = require "luaprobe.options"
 local places = require "luaprobe.place"
 local resolve = require "luaprobe.resolve"
+local takes = require "luaprobe.takes"
 local targets = require "luaprobe.target"
 local where = require "luaprobe.where"
 
@@ -141,6 +143,12 @@ local function same(a, b)
   return true
 end
 
+-- What tracepoints have in different places is not theirs alone: whose process it is, and where that runs.
+local function of_the_task(parsed, place)
+  local operand = #parsed.steps == 0 and place:everywhere(parsed.base)
+  return operand and fetch.compile(parsed, operand)
+end
+
 local function ambiguous(parsed, first, other)
   expression.wrong(parsed.text, ("ambiguous: '%s' is not at the same place, or of another type, in %s and %s"):format(
     parsed.base, first.name, other.name), "take the functions one by one, or a pattern of such that have it in common")
@@ -155,7 +163,9 @@ function Plan:compile(parsed)
   local first = fetch.compile(parsed, list[1]:operand(parsed))
   for i = 2, #list do
     local other = fetch.compile(parsed, list[i]:operand(parsed))
-    if not same(first.fetch, other.fetch) then ambiguous(parsed, list[1], list[i]) end
+    if not same(first.fetch, other.fetch) then
+      return of_the_task(parsed, list[1]) or ambiguous(parsed, list[1], list[i])
+    end
   end
   return first
 end
@@ -297,14 +307,12 @@ end
 function Plan:attach(template, const, prepare)
   if self.asks_function then const.ask_function = C.lp_kernel_at_least(5, 15) end
   local object = open_template(self, template, const)
-  local ok, failure = pcall(function()
+  attempt(function()
     if prepare then prepare(object) end
     object:load()
     attach_all(self, object)
-  end)
-  if ok then return object end
-  object:close()
-  error(failure, 0)
+  end, function() object:close() end)
+  return object
 end
 
 local FILTERS = { "pid", "tid", "uid", "comm" }
@@ -357,6 +365,7 @@ function M.new(what, text, opts, joined)
   local plan = setmetatable({ text = text, target = target, joined = joined, filter = {},
     attachments = attachments }, Plan)
   plan.asks_function = not joined and target.returns and target.kind ~= C.LP_TRACEPOINT and targets.is_kernel(target)
+  takes.comm(what .. ": comm", opts.comm)
   for _, name in ipairs(FILTERS) do plan.filter[name] = opts[name] end
   plan.mechanism = opts.mechanism or joined and joined_mechanism(plan.target) or nil
   plan.probe_pid = targets.is_user(target) and opts.pid or nil

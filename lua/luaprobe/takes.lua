@@ -48,6 +48,14 @@ function M.user(what, value)
   if value == 2 ^ 32 - 1 then err.misuse("%s is no user: the kernel keeps 4294967295 for \"none\"", what) end
 end
 
+local COMM_LENGTH = 15 -- TASK_COMM_LEN is 16 with the NUL
+
+--- What a process can be called, or nil.
+function M.comm(what, value)
+  if value == nil or type(value) == "string" and #value >= 1 and #value <= COMM_LENGTH then return end
+  err.misuse("%s is a text of 1 to %d characters, not %s", what, COMM_LENGTH, shown(value))
+end
+
 --- A time, or nil.
 function M.seconds(what, value)
   if value == nil or type(value) == "number" and value > 0 and value < FOREVER then return end

@@ -308,8 +308,8 @@ end
 -- `arg0` to `arg5`, or what every event has: `pid`, `tid`, `uid`, `cpu`, `comm`, `duration`. A tracepoint's own field
 -- goes before these, also in `where` and `by`: `pid` of sched_wakeup is who is woken, shown as `_pid`. Then up to four
 -- members (`file->f_path.dentry->d_name.name`), constant indices (`[0]`) among them; and a format: `:str` (a text),
--- `:ustr` (a text of user space), `:x` (hexadecimal), `:d` (with a sign, whatever the type), `:sym` (a kernel address
--- by name), `:ip` (an IP address). `NAME = EXPRESSION` calls it NAME.
+-- `:ustr` (a text of user space), `:x` (hexadecimal), `:d` (with a sign, whatever the type), `:d32` (an int of user
+-- space), `:sym` (a kernel address by name), `:ip` (an IP address). `NAME = EXPRESSION` calls it NAME.
 --
 -- Of a function of user space the kernel follows 64 calls within each other, and does not tell of deeper ones.
 -- @tparam string target "kprobe:vfs_read", "tracepoint:sched:sched_switch", "uprobe:libc:malloc", or a pattern

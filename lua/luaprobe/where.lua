@@ -93,7 +93,7 @@ local function number_condition(compiled, operation, right)
   local signed = compiled.fetch.is_signed == 1
   if negative and not signed then
     expression.wrong(compiled.text, ("%s is never negative"):format(compiled.type.name ~= "" and compiled.type.name
-      or "it"), ("take it with a sign: %s:d"):format(compiled.text))
+      or "it"), ("take it with a sign: %s:d, or %s:d32 when it is an int"):format(compiled.text, compiled.text))
   end
   return { left = compiled.fetch, operation = OPERATIONS[operation], right = number, is_signed = signed and 1 or 0 }
 end
@@ -129,13 +129,14 @@ end
 function M.compile(text, compile, formats)
   if text == nil then return {} end
   if type(text) ~= "string" then err.misuse("where is a string, not a %s", type(text)) end
+  if not text:find "%S" then err.misuse "where is empty: leave it out, or write a comparison" end
   local list = {}
   for _, part in ipairs(split(text)) do
     local left, operation, right = parse(part)
     local wanted = quoted(right)
     if wanted then
       left.format = left.format or (formats or {})[left.text] or "str"
-    elseif left.format ~= "d" then
+    elseif left.format ~= "d" and left.format ~= "d32" then
       left.format = nil -- numbers are compared as they are
     end
     local compiled = compile(left)

@@ -262,6 +262,24 @@ describe("at a terminal", function()
     end
   end)
 
+  it("Ctrl-C while a one-liner attaches leaves nothing attached", function()
+    if is_guest then return pending "takes too long in an emulated guest" end
+    terminal:type 'c = lp.count("uprobe:libc:*", { by = "func" })\r'
+    terminal:pump(250)
+    terminal:type "\3"
+    terminal:wait("the prompt", function(screen) return screen:current() == ">" end, 60)
+    terminal.seen = #terminal.screen:text()
+    terminal:type "lp.session()\r"
+    terminal:expect("nothing is attached\n", terminal.seen)
+  end)
+
+  it("completes without calling what stands in for missing members, and knows a string that cannot end", function()
+    terminal:line "E = setmetatable({}, { __index = function() while true do end end })"
+    terminal:type "E.q.a\t\t\3"
+    terminal:type '"unclosed\r'
+    terminal:expect("error: unfinished string", terminal.seen)
+  end)
+
   it("Ctrl-C ends a handler that does not end, and what was typed before stays", function()
     terminal:line "lp.after(0.5, function() while true do end end)"
     terminal:type "1 + 2"
