@@ -71,8 +71,8 @@ static int guard(lua_State *lua)
 }
 
 /*
- * attempt(fn, cleanup): calls fn. Where that fails, or is interrupted, cleanup runs before the error goes on, and runs to
- * its end: between a pcall of Lua's and what follows it the hook would raise again.
+ * attempt(fn, cleanup): calls fn. Where that fails, or is interrupted, cleanup runs before the error goes on, and runs
+ * to its end: between a pcall of Lua's and what follows it the hook would raise again.
  */
 static int attempt(lua_State *lua)
 {
