@@ -86,7 +86,7 @@ char LICENSE[] SEC("license") = "GPL";
     local out, status = of_script [[
 local lp = require "luaprobe"
 lp.trace("tracepoint:syscalls:sys_enter_getpgid", "pid, comm")
-lp.count("tracepoint:syscalls:sys_enter_getp*", { by = "func" })
+lp.count("tracepoint:syscalls:sys_enter_getp*")
 lp.latency "tracepoint:syscalls:sys_enter_getpgid"]]
     assert.are.equal(0, status, out)
     assert.are.equal(3, select(2, out:gsub("yes  lp%.%w+ ", "")), out)
