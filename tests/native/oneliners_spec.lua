@@ -401,6 +401,58 @@ describe("lp.latency", function()
   end)
 end)
 
+describe("one-liners on tracepoints", function()
+  helper.check_leaks(before_each, after_each)
+
+  local function total(target, opts, act)
+    local count = lp.count(target, opts)
+    act()
+    local sum = count:total()
+    count:detach()
+    return sum
+  end
+
+  it("compare what a system call points at as the text of user space that it is", function()
+    local function opens()
+      openat(-1, "/etc/ho/nonexistent", 7)
+      openat(-1, "/nonexistent/x", 2)
+    end
+    for where, expected in pairs { ["=="] = 7, ["~="] = 2 } do
+      for _, format in ipairs { "", ":str", ":ustr" } do
+        assert.are.equal(expected, total("tracepoint:syscalls:sys_enter_openat",
+          { tid = helper.pid, where = ("dfd:d32 == -1 and filename%s %s '/etc/ho*'"):format(format, where) }, opens))
+      end
+    end
+  end)
+
+  it("take the lower half of a register for an int with :d32", function()
+    local function calls()
+      for i = 0, 9 do helper.getpgid(-i) end
+    end
+    local target, me = "tracepoint:syscalls:sys_enter_getpgid", helper.pid
+    assert.are.equal(1, total(target, { tid = me, where = "pid:d32 == -3" }, calls))
+    assert.are.equal(5, total(target, { tid = me, where = "pid:d32 < -4" }, calls))
+    local found = counted(target, { tid = me, by = "pid:d32" }, calls)
+    for i = 0, 9 do assert.are.equal(1, found[-i], i) end
+  end)
+
+  it("of a pattern that differ in where they have a name are told by the task that runs", function()
+    local count = lp.count("tracepoint:sched:sched_process_*", { by = "comm" })
+    os.execute "true"
+    assert.is_true((counts(count).sh or 0) + (counts(count)["true"] or 0) >= 1)
+    count:detach()
+  end)
+
+  it("refuse what is no condition and no name of a process", function()
+    local function refused(opts, what)
+      helper.contains(helper.refusal(lp.count, "tracepoint:syscalls:sys_enter_getpgid", opts), what)
+    end
+    refused({ where = " " }, "where is empty")
+    refused({ comm = 3 }, "lp.count: comm is a text of 1 to 15 characters")
+    refused({ comm = ("x"):rep(16) }, "1 to 15")
+  end)
+end)
+
 if not helper.has_kprobes() then return end
 
 describe("on kernel functions", function()
@@ -462,57 +514,5 @@ describe("on kernel functions", function()
     ok, failure = pcall(lp.trace, "kprobe:do_sys_open*", "how")
     assert.is_false(ok)
     assert.is_truthy(failure.message:find("do_sys_open has no argument 'how'", 1, true), failure.message)
-  end)
-end)
-
-describe("one-liners on tracepoints", function()
-  helper.check_leaks(before_each, after_each)
-
-  local function total(target, opts, act)
-    local count = lp.count(target, opts)
-    act()
-    local sum = count:total()
-    count:detach()
-    return sum
-  end
-
-  it("compare what a system call points at as the text of user space that it is", function()
-    local function opens()
-      openat(-1, "/etc/ho/nonexistent", 7)
-      openat(-1, "/nonexistent/x", 2)
-    end
-    for where, expected in pairs { ["=="] = 7, ["~="] = 2 } do
-      for _, format in ipairs { "", ":str", ":ustr" } do
-        assert.are.equal(expected, total("tracepoint:syscalls:sys_enter_openat",
-          { tid = helper.pid, where = ("dfd:d32 == -1 and filename%s %s '/etc/ho*'"):format(format, where) }, opens))
-      end
-    end
-  end)
-
-  it("take the lower half of a register for an int with :d32", function()
-    local function calls()
-      for i = 0, 9 do helper.getpgid(-i) end
-    end
-    local target, me = "tracepoint:syscalls:sys_enter_getpgid", helper.pid
-    assert.are.equal(1, total(target, { tid = me, where = "pid:d32 == -3" }, calls))
-    assert.are.equal(5, total(target, { tid = me, where = "pid:d32 < -4" }, calls))
-    local found = counted(target, { tid = me, by = "pid:d32" }, calls)
-    for i = 0, 9 do assert.are.equal(1, found[-i], i) end
-  end)
-
-  it("of a pattern that differ in where they have a name are told by the task that runs", function()
-    local count = lp.count("tracepoint:sched:sched_process_*", { by = "comm" })
-    os.execute "true"
-    assert.is_true((counts(count).sh or 0) + (counts(count)["true"] or 0) >= 1)
-    count:detach()
-  end)
-
-  it("refuse what is no condition and no name of a process", function()
-    local function refused(opts, what)
-      helper.contains(helper.refusal(lp.count, "tracepoint:syscalls:sys_enter_getpgid", opts), what)
-    end
-    refused({ where = " " }, "where is empty")
-    refused({ comm = 3 }, "lp.count: comm is a text of 1 to 15 characters")
-    refused({ comm = ("x"):rep(16) }, "1 to 15")
   end)
 end)
