@@ -57,12 +57,19 @@ function M.is_debugging()
   return debugging
 end
 
---- Closes streams, given as the keys of a table.
-function M.close_all(streams)
-  for stream in pairs(streams) do
-    stream:close()
-    streams[stream] = nil
-  end
+--- Gives a handle a finalizer that closes its streams first: they read its memory when they are asked what was lost.
+-- @param handle cdata
+-- @tparam table streams as keys
+-- @tparam function close closes the handle itself
+-- @return the handle
+function M.own(handle, streams, close)
+  return ffi.gc(handle, function(collected)
+    for stream in pairs(streams) do
+      stream:close()
+      streams[stream] = nil
+    end
+    close(collected)
+  end)
 end
 
 local function stats(self)

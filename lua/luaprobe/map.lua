@@ -13,6 +13,7 @@ local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 local event_map = require "luaprobe.event_map"
+local events = require "luaprobe.events"
 local map_kinds = require "luaprobe.map_kinds"
 local properties = require "luaprobe.map_properties"
 local takes = require "luaprobe.takes"
@@ -285,10 +286,7 @@ end
 -- @tparam[opt] number value_type BTF ids in these
 function M.adopt(fd, of_object, key_type, value_type)
   local streams = {}
-  local handle = ffi.gc(ffi.new("int[1]", fd), function(handle)
-    require("luaprobe.events").close_all(streams)
-    close_descriptor(handle)
-  end)
+  local handle = events.own(ffi.new("int[1]", fd), streams, close_descriptor)
   local info, name = require("luaprobe.access").describe(fd)
   if name == "" then name = "without a name" end -- as messages have it: the kernel knows one made by create so
   local own = ffi.new("struct lp_map", info)

@@ -2,6 +2,7 @@
 -- @module luaprobe.object
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
+local attempt = require "luaprobe.attempt"
 local err = require "luaprobe.error"
 local event_map = require "luaprobe.event_map"
 local events = require "luaprobe.events"
@@ -82,12 +83,11 @@ local function open_probes(list, opts)
 end
 
 local function bind_probes(opened)
-  local ok, failure = pcall(function()
+  attempt(function()
     for _, probe in ipairs(opened) do probe.program:bind(probe) end
+  end, function()
+    for _, probe in ipairs(opened) do probe:detach() end
   end)
-  if ok then return end
-  for _, probe in ipairs(opened) do probe:detach() end
-  error(failure, 0)
 end
 
 local function copy(opts)
@@ -125,14 +125,10 @@ function Object:attach(opts)
   local rung, list, opened = ladder.climb(ladder.rungs(self, first), function(candidates)
     return open_probes(candidates, opts)
   end)
-  local ok, failure = pcall(function()
+  attempt(function()
     if not self.loaded then load_only(self, list) end
     self:open_events()
-  end)
-  if not ok then
-    probes.close(opened)
-    error(failure, 0)
-  end
+  end, function() probes.close(opened) end)
   bind_probes(opened)
   for _, probe in ipairs(opened) do probe.rung = rung end
   return opened
@@ -231,14 +227,6 @@ local function kconfig_text(kconfig)
   return table.concat(lines)
 end
 
--- What closes an object that is collected: its streams first, which read its memory when they are asked what was lost.
-local function closer(streams)
-  return function(handle)
-    events.close_all(streams)
-    C.lp_object_close(handle)
-  end
-end
-
 --- Opens a BPF object; nothing reaches the kernel yet.
 -- @tparam string|table what a name ("opensnoop"), a path with a slash in it, or `{bytes = "…", name = "…"}`
 -- @tparam[opt] table opts
@@ -259,7 +247,7 @@ function M.open(what, opts)
   local streams = {}
   -- `bytes` keeps what libbpf points into from being collected.
   local object = setmetatable({
-    name = name, bytes = bytes, handle = ffi.gc(handle, closer(streams)), loaded = false, probes = {},
+    name = name, bytes = bytes, handle = events.own(handle, streams, C.lp_object_close), loaded = false, probes = {},
     streams = streams,
   }, Object)
   local btf = C.lp_object_btf(handle)
