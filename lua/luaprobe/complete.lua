@@ -11,6 +11,7 @@ local MOST = 200 -- candidates that are listed
 local KINDS = { "kprobe:", "kretprobe:", "ksyscall:", "kretsyscall:", "uprobe:", "uretprobe:", "usdt:", "tracepoint:",
   "raw_tracepoint:", "tp_btf:", "fentry:", "fexit:", "profile:", "software:", "hardware:" }
 local OF_KERNEL = { kprobe = true, kretprobe = true, fentry = true, fexit = true }
+local OF_BINARY = { uprobe = true, uretprobe = true, usdt = true }
 local OF_TRACEPOINT = { raw_tracepoint = true, tp_btf = true }
 local FORMATS = { "str", "ustr", "x", "d", "d32", "sym", "ip" }
 
@@ -44,6 +45,18 @@ local function raw_tracepoints(prefix)
   return starting_with(prefix, names)
 end
 
+-- What is in a binary, behind its path.
+local function in_binary(kind, text)
+  local path, rest = text:match "^([^:]+):(.*)$"
+  if not path then return text, {} end
+  local pattern = ("%s:%s"):format(kind, path)
+  local names = {}
+  for i, each in ipairs(require("luaprobe.probes").list(kind == "usdt" and pattern or pattern .. ":" .. rest .. "*")) do
+    names[i] = each.target:sub(#pattern + 2)
+  end
+  return rest, starting_with(rest, names)
+end
+
 -- What can follow "kprobe:vfs_re": the word that is completed, candidates for it, and where there are many what all of
 -- them have in common and how many they are.
 local function target(text)
@@ -51,6 +64,7 @@ local function target(text)
   if not kind then return text, starting_with(text, KINDS) end
   if OF_KERNEL[kind] then return rest, require("luaprobe.ksyms").starting_with(rest) end
   if kind == "tracepoint" then return rest, tracepoints(rest) end
+  if OF_BINARY[kind] then return in_binary(kind, rest) end
   if OF_TRACEPOINT[kind] then return rest, raw_tracepoints(rest) end
   return rest, {}
 end

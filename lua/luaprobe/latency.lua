@@ -91,11 +91,17 @@ local function text_of(self, most)
 end
 
 --- Draws the histogram of each key.
--- @tparam[opt] number most how many keys, all when missing
-function Latency:print(most)
+function Latency:print()
   takes.method(Latency, self, "print")
-  takes.many("print: how many keys", most)
-  live.write(text_of(self, most))
+  live.write(text_of(self))
+end
+
+--- Draws the histograms of the most frequent keys.
+-- @tparam[opt=10] number most how many
+function Latency:top(most)
+  takes.method(Latency, self, "top")
+  takes.many("top: how many keys", most)
+  live.write(text_of(self, most or 10))
 end
 
 --- Draws the histograms anew every so many seconds, until Ctrl-C.
@@ -135,7 +141,7 @@ end
 -- @tparam string target "kprobe:vfs_read", "uprobe:libc:malloc", "tracepoint:syscalls:sys_enter_read", or a pattern
 -- @tparam[opt] table opts `by`: as lp.count has it; `unit`: "ns", "us" (the default), "ms" or "s"; `where`, `pid`,
 --   `tid`, `uid`, `comm`, `mechanism`: as lp.count has them; `max_entries`: of keys (1024)
--- @treturn Latency `:items()`, `:total()`, `:print()`, `:watch(1)`, `:detach()`, `:lost()`
+-- @treturn Latency `:items()`, `:total()`, `:print()`, `:top(10)`, `:watch(1)`, `:detach()`, `:lost()`
 -- @raise errors of stages "expression", "load", "attach"
 function M.new(target, opts)
   opts = takes.options("lp.latency", opts, OPTIONS)

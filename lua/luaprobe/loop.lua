@@ -45,6 +45,18 @@ end
 
 -- ---- what the loop is for --------------------------------------------------------------------------------------
 
+local function place_of(fn)
+  local info = debug.getinfo(fn, "S")
+  return ("%s:%d"):format(info.short_src, info.linedefined)
+end
+
+-- What the prompt shows and completes of a subscription or timer.
+local Handle = { __names = function() return { "stop" } end }
+
+function Handle:__tostring()
+  return ("%s: the handler at %s"):format(self.what, place_of(self.fn))
+end
+
 local function remove(list, entry)
   for i = #list, 1, -1 do
     if list[i] == entry then table.remove(list, i) end
@@ -66,8 +78,8 @@ function M.on(map, fn, opts)
   local reader = event_map.reader(map, opts, "lp.on")
   local on_error = opts and opts.on_error
   check_on_error(on_error)
-  local subscription = { map = map, reader = reader, fn = fn, on_error = on_error,
-    deliver = compile(reader.pointer) }
+  local subscription = setmetatable({ what = "events of map " .. map.name, map = map, reader = reader, fn = fn,
+    on_error = on_error, deliver = compile(reader.pointer) }, Handle)
   function subscription.stop()
     reader.stopped = true
     remove(subscriptions, subscription)
@@ -85,8 +97,8 @@ local function add_timer(what, seconds, fn, opts, period)
   check_function(what, fn)
   opts = takes.options(what, opts, TIMER_OPTIONS)
   check_on_error(opts.on_error)
-  local timer = { due = limits.now() + seconds * 1e9, period = period and seconds * 1e9, fn = fn,
-    on_error = opts.on_error }
+  local timer = setmetatable({ what = ("%s %g s"):format(period and "every" or "after", seconds), fn = fn,
+    due = limits.now() + seconds * 1e9, period = period and seconds * 1e9, on_error = opts.on_error }, Handle)
   function timer.stop() remove(timers, timer) end
   timers[#timers + 1] = timer
   return timer
@@ -248,8 +260,7 @@ end
 function M.give_up()
   local called = state.called
   called.stop()
-  local info = debug.getinfo(called.fn, "S")
-  return ("%s:%d"):format(info.short_src, info.linedefined)
+  return place_of(called.fn)
 end
 
 -- ---- one map, once ---------------------------------------------------------------------------------------------

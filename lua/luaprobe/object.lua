@@ -71,15 +71,13 @@ function Object:forget_probe(probe)
   end
 end
 
--- Opens all probes of the given programs; when one fails, those before it are closed and the error is passed on.
+-- Opens all probes of the given programs; when one fails, those before it are closed and the error is returned.
 local function open_probes(list, opts)
   local opened = {}
-  local ok, failure = pcall(function()
+  local ok, failure = pcall(attempt, function()
     for _, program in ipairs(list) do opened[#opened + 1] = program:open_probe(opts) end
-  end)
-  if ok then return opened end
-  probes.close(opened)
-  return nil, failure
+  end, function() probes.close(opened) end)
+  return ok and opened or nil, failure
 end
 
 local function bind_probes(opened)

@@ -130,14 +130,16 @@ describe("the loop", function()
 
   it("counts errors and goes on with on_error = \"count\"", function()
     local seen, ticks = 0, 0
-    lp.on(object.maps.events, function(event)
+    local subscription = lp.on(object.maps.events, function(event)
       seen = seen + 1
       if event.number % 2 == 1 then error("odd " .. tostring(event.number)) end
     end, { on_error = "count" })
+    assert.is_truthy(tostring(subscription):find "^events of map events: the handler at [^ ]*loop_spec.lua:%d+$")
     local timer = lp.every(0.02, function()
       ticks = ticks + 1
       error "timer"
     end, { on_error = "count" })
+    assert.is_truthy(tostring(timer):find "^every 0.02 s: the handler at [^ ]*loop_spec.lua:%d+$")
     calls(50)
     lp.run { timeout = 0.2 }
     timer.stop()

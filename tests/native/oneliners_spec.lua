@@ -194,7 +194,7 @@ describe("lp.count", function()
     local count, trace, latency = unpack(objects)
     for _, most in ipairs { "x", -1, 0, 1.5, 0 / 0, true, {} } do
       slip("top: how many keys is a whole number from 1 on, not ", count.top, count, most)
-      slip("print: how many keys is a whole number from 1 on, not ", latency.print, latency, most)
+      slip("top: how many keys is a whole number from 1 on, not ", latency.top, latency, most)
       slip("watch: times is a whole number from 1 on, not ", count.watch, count, 1, { times = most })
       slip("lp.count: max_entries is a whole number from 1 on, not ", lp.count, target, { max_entries = most })
       slip("lp.trace: keep is a whole number from 1 on, not ", lp.trace, target, nil, { keep = most })
@@ -381,6 +381,7 @@ describe("lp.latency", function()
     for _, item in ipairs(latency:items()) do by[item.key] = item end
     for depth = 1, 5 do assert.is_true(by[depth].total > by[depth - 1].total) end -- the outer one takes longer
     assert.is_truthy(printed(function() latency:print() end):find "5: 1 calls, [%d.]+ ns on average\n")
+    assert.are.equal(2, select(2, printed(function() latency:top(2) end):gsub("1 calls", "")))
     latency:detach()
 
     local sleeps = lp.latency("tracepoint:syscalls:sys_enter_clock_nanosleep", { unit = "s", comm = "sleep" })

@@ -52,6 +52,13 @@ describe("completion", function()
     assert.are.same({ "find" }, names "completed.object.types.")
   end)
 
+  it("knows the functions of a program or library", function()
+    local callee = "uprobe:" .. helper.build .. "/tests/callee:"
+    assert.are.same({ "callee", "callee_too" }, names('lp.count("' .. callee .. "calle"))
+    assert.are.equal("e", (complete.line('lp.count("' .. callee .. "calle")))
+    assert.is_true(set(names 'lp.trace("uretprobe:libc:mall').malloc)
+  end)
+
   it("knows what can be counted by", function()
     if not helper.is_root() then return pending "needs root" end
     local found = set(names 'lp.count("tracepoint:sched:sched_switch", { by = "')
