@@ -106,12 +106,11 @@ STEP["[]"] = function(walk, step)
   else
     wrong(walk, "index %d: %s is neither an array nor a pointer to something known", step.index, name_of(walk))
   end
-  local of = walk.types:get(walk.type.of)
-  if of.size == 0 then
-    wrong(walk, "index %d: the size of what %s holds is not known", step.index, name_of(walk))
-  end
-  walk.offset, walk.in_memory = walk.offset + step.index * of.size, true
+  local whole = name_of(walk)
   set_type(walk, walk.types, walk.type.of)
+  defined(walk)
+  if walk.type.size == 0 then wrong(walk, "index %d: the size of what %s holds is not known", step.index, whole) end
+  walk.offset, walk.in_memory = walk.offset + step.index * walk.type.size, true
 end
 
 -- ---- what the end is fetched as ------------------------------------------------------------------------------------

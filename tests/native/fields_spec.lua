@@ -156,7 +156,8 @@ describe("the value of", function()
       { "p->static_prio", 120 }, { "p->policy", 0 }, { "p->prio", 120 },
       { "p->nsproxy->uts_ns->name.nodename", host }, { "p->nsproxy->uts_ns->name.release", release },
       { "p->nsproxy->uts_ns->name.sysname", "Linux" }, { "p->signal->rlim[7].rlim_cur", limit },
-      { "p->signal->nr_threads", 1 }, { "p->cred->uid.val", 0 }, { "p->real_cred->user->uid.val", 0 },
+      { "p->signal->nr_threads", 1 }, { "p->cred->uid.val", 0 }, { "p->cred[0].uid.val", 0 },
+      { "p->real_cred->user->uid.val", 0 }, { "p->real_parent[0].comm[0]", comm:byte(1) },
       { "p->mm->arg_start:d", arguments }, { "p->group_leader->real_parent->pid", helper.pid },
       { "p->sched_reset_on_fork", 0 }, { "p->fs->umask", tonumber(command "umask", 8) },
     }, function() os.execute "true" end)

@@ -81,7 +81,7 @@ describe("a module that was loaded after the symbols and types were read", funct
     end
     assert.is_truthy(tostring(lp.kernel_type "struct loop_device"):find "lo_number")
     for _, target in ipairs { "kprobe:loop_configure", "kprobe:loop:loop_configure" } do
-      local trace = lp.trace(target, "lo->lo_number, config->info.lo_file_name:str, lo->lo_disk->minors")
+      local trace = lp.trace(target, "lo->lo_number, config->info.lo_file_name:str, lo->lo_disk[0].minors")
       use_loop(3)
       local events = trace:items()
       trace:detach()
