@@ -30,8 +30,8 @@ local tracepoint_names -- "sched:sched_switch", read once
 local function tracepoints(prefix)
   if not tracepoint_names then
     tracepoint_names = {}
-    for line in (require("luaprobe.ksyms").tracefs "available_events" or ""):gmatch "[^\n]+" do
-      tracepoint_names[#tracepoint_names + 1] = line
+    for i, each in ipairs(require("luaprobe.tracepoints").find("*", "*") or {}) do
+      tracepoint_names[i] = each.category .. ":" .. each.name
     end
   end
   return starting_with(prefix, tracepoint_names)

@@ -4,6 +4,9 @@
 -- @module luaprobe.doctor
 local files = require "luaprobe.files"
 local ksyms = require "luaprobe.ksyms"
+local pattern = require "luaprobe.pattern"
+local traceable = require "luaprobe.traceable"
+local tracefs = require "luaprobe.tracefs"
 
 local M = {}
 
@@ -13,6 +16,9 @@ M.machine = {
   read = files.read,
   release = function() return (files.read "/proc/sys/kernel/osrelease" or ""):match "%S+" or "" end,
   ksyms = ksyms,
+  blacklist = traceable.blacklist,
+  by_ftrace = traceable.by_ftrace,
+  debugfs = tracefs.debugfs,
 }
 
 local function list(names, most)
@@ -46,7 +52,7 @@ local function is_loaded(module)
 end
 
 local function in_absent_module(module, name)
-  local message = ksyms.is_pattern(name) and ("the module %s is not loaded"):format(module)
+  local message = pattern.is_pattern(name) and ("the module %s is not loaded"):format(module)
     or ("%s is in the module %s, which is not loaded"):format(name, module)
   return message, "load it first: sudo modprobe " .. module
 end
@@ -60,11 +66,11 @@ end
 -- @treturn string|nil hint
 function M.absent_module(name, module)
   if module ~= "" then
-    if not ksyms.is_pattern(name) and #M.machine.ksyms.find(name) > 0 then
+    if not pattern.is_pattern(name) and #M.machine.ksyms.find(name) > 0 then
       return ("there is a function %s, but not in a module %s"):format(name, module),
         "leave the module out: kprobe:" .. name
     end
-    if ksyms.is_pattern(module) or is_loaded(module) then return nil end
+    if pattern.is_pattern(module) or is_loaded(module) then return nil end
     return in_absent_module(module, name)
   end
   local exporter = unloaded_module(name)
@@ -99,14 +105,14 @@ local function several_of_name(name, module)
 end
 
 local function blacklisted(name)
-  local forbidden = M.machine.ksyms.blacklist()
+  local forbidden = M.machine.blacklist()
   if not forbidden or not forbidden[name] then return nil end
   return ("%s is on the kernel's kprobe blacklist: probing it would make probes call themselves"):format(name),
     "probe a function that calls it; the list is /sys/kernel/debug/kprobes/blacklist"
 end
 
 local function notrace(name)
-  local traced = M.machine.ksyms.traced(name)
+  local traced = M.machine.by_ftrace(name)
   if not traced or #traced > 0 then return nil end
   if #M.machine.ksyms.find(name) == 0 then return nil end
   return ("%s is notrace: the kernel was built so that it cannot be traced"):format(name),
@@ -114,7 +120,7 @@ local function notrace(name)
 end
 
 local function probes_off()
-  local text = M.machine.ksyms.debugfs "kprobes/enabled"
+  local text = M.machine.debugfs "kprobes/enabled"
   if not text or text:sub(1, 1) ~= "0" then return nil end
   return "kprobes are switched off on this machine", "echo 1 | sudo tee /sys/kernel/debug/kprobes/enabled"
 end

@@ -1,4 +1,4 @@
---- The kernel's functions: which there are, and which of them can be traced.
+--- The kernel's symbols: names to addresses, and addresses to names.
 -- @module luaprobe.ksyms
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
@@ -105,8 +105,8 @@ function M.starting_with(prefix)
   return found, count > 0 and found[1]:sub(1, tonumber(common[0])) or "", count
 end
 
--- Parts that compilers put elsewhere, and markers, which nobody calls.
-local function is_fragment(name)
+--- Whether a name is that of a part which compilers put elsewhere, or of a marker, which nobody calls.
+function M.is_fragment(name)
   return name:find("%.cold") or name:find "^__pfx_" or name:find "^__cfi_"
 end
 
@@ -120,7 +120,7 @@ function M.nearest(name, count)
   local found = {}
   for i = 0, C.lp_kallsyms_nearest(open(), name, names, 16) - 1 do
     local near = ffi.string(names[i])
-    if #found < count and not is_fragment(near) then found[#found + 1] = near end
+    if #found < count and not M.is_fragment(near) then found[#found + 1] = near end
   end
   return found
 end
@@ -177,81 +177,6 @@ function M.symbol(address)
   return text_in(current_with_variables, address)
 end
 
--- The lines of a pseudo file that contain a text; nil and a negative errno.
-local function text_of(read, file, containing)
-  local bytes = ffi.new "struct lp_bytes"
-  local code = read(file, containing or "", bytes)
-  if code ~= 0 then return nil, code end
-  local text = ffi.string(bytes.data, bytes.size)
-  C.lp_bytes_free(bytes)
-  return text
-end
-
---- A file of tracefs; nil and a negative errno where it cannot be read. That of EPERM is explained by err.last.
--- @tparam string file
--- @tparam[opt] string containing only the lines that contain this
-function M.tracefs(file, containing)
-  return text_of(C.lp_tracefs_read, file, containing)
-end
-
---- A file of debugfs, or nil where it cannot be read.
--- @tparam string file
--- @tparam[opt] string containing only the lines that contain this
-function M.debugfs(file, containing)
-  return text_of(C.lp_debugfs_read, file, containing)
-end
-
---- What a pattern begins with before its first special character.
-function M.literal_prefix(pattern)
-  return pattern:match "^[^*?%[]*"
-end
-
---- Whether a text stands for several names.
-function M.is_pattern(text)
-  return text:find "[*?%[]" ~= nil
-end
-
---- The kprobe blacklist: functions that the kernel does not let anybody probe.
--- @tparam[opt] string prefix only those whose names begin with it
--- @treturn table name → true; nil where debugfs cannot be read
-function M.blacklist(prefix)
-  local text = M.debugfs("kprobes/blacklist", "\t" .. (prefix or ""))
-  if not text then return nil end
-  local list = {}
-  -- 0xffffffff81a01234-0xffffffff81a01240	name
-  for name in text:gmatch "\t(%S+)" do list[name] = true end
-  return list
-end
-
--- What ftrace can trace, as far as it contains a text; nil where the kernel does not say.
-local function filter_functions(containing)
-  return M.tracefs("available_filter_functions", containing)
-end
-
---- What ftrace can trace: the functions that match, by the name that ftrace has for them. There are some 60,000.
--- @tparam string pattern
--- @tparam[opt] string module a pattern for the module's name
--- @treturn {string,…} nil where the kernel does not say
-function M.traced(pattern, module)
-  local text = filter_functions(M.literal_prefix(pattern))
-  if not text then return nil end
-  local found = {}
-  -- Lines are "vfs_read" or "ext4_readdir [ext4]".
-  for name, owner in text:gmatch "([^%s]+)[ \t]*([^\n]*)\n" do
-    owner = owner:match "^%[(.-)%]" or ""
-    if C.lp_glob_matches(pattern, name) and (not module or C.lp_glob_matches(module, owner)) then
-      found[#found + 1] = name
-    end
-  end
-  return found
-end
-
-local function set_of(list)
-  local set = {}
-  for _, name in ipairs(list) do set[name] = true end
-  return set
-end
-
 -- The other names of the function at an address.
 local function other_names(address, name)
   local list, i = {}, 0
@@ -263,63 +188,21 @@ local function other_names(address, name)
   end
 end
 
--- ftrace has one name for each function, kallsyms may have several: 6.1 knows __x64_sys_getpid as __do_sys_getpid only.
--- Adds those that match by another name and are not there yet.
-local function add_aliases(found, pattern, module)
-  local have, traced = set_of(found), nil
-  local symbols = open()
-  local function is_missing(name)
-    local known, is_traced = have[name] or is_fragment(name), false
-    if known then return false end
-    traced = traced or set_of(M.traced "*")
-    for _, other in ipairs(other_names(raw_symbol.address, name)) do
-      known, is_traced = known or have[other], is_traced or traced[other]
-    end
-    return is_traced and not known
-  end
+--- The functions that match and have other names besides, in code that several names stand for.
+-- @tparam string pattern
+-- @tparam[opt] string module a pattern for the module's name
+-- @treturn {{name=,others={string,…}},…}
+function M.aliased(pattern, module)
+  local found, symbols = {}, open()
   position[0] = 0
   while C.lp_kallsyms_next(symbols, pattern, module, position, raw_symbol) do
     -- There are 100,000 symbols, and few have several names: only those become strings.
     if raw_symbol.address ~= 0 and C.lp_kallsyms_alias(symbols, raw_symbol.address, 1) ~= nil then
       local name = ffi.string(raw_symbol.name)
-      if is_missing(name) then
-        found[#found + 1] = name
-        have[name] = true
-      end
+      found[#found + 1] = { name = name, others = other_names(raw_symbol.address, name) }
     end
   end
-end
-
-local function sorted_unique(list)
-  table.sort(list)
-  local unique = {}
-  for _, name in ipairs(list) do
-    if name ~= unique[#unique] then unique[#unique + 1] = name end
-  end
-  return unique
-end
-
---- The functions that match a pattern and can be probed: those that ftrace knows, by whichever name, which leaves out
--- what is notrace or inlined; without ftrace all but the blacklist. Each function comes by one name only.
--- @tparam string pattern
--- @tparam[opt] string module a pattern for the module's name
--- @treturn {string,…} sorted, each name once
-function M.traceable(pattern, module)
-  local blacklist = M.blacklist(M.literal_prefix(pattern)) or {}
-  local found = M.traced(pattern, module)
-  if found then
-    add_aliases(found, pattern, module)
-  else
-    found = {}
-    for _, symbol in ipairs(M.find(pattern, module)) do
-      if not is_fragment(symbol.name) then found[#found + 1] = symbol.name end
-    end
-  end
-  local allowed = {}
-  for _, name in ipairs(found) do
-    if not blacklist[name] then allowed[#allowed + 1] = name end
-  end
-  return sorted_unique(allowed)
+  return found
 end
 
 return M

@@ -74,10 +74,8 @@ look("kprobes", pmu("kprobe", "KPROBE_EVENTS"))
 look("uprobes", pmu("uprobe", "UPROBE_EVENTS"))
 
 look("tracefs", function()
-  local bytes = ffi.new "struct lp_bytes"
-  local result = C.lp_tracefs_read("available_events", "", bytes)
-  if result < 0 then return false, "cannot be read", "run it as root, on a kernel with CONFIG_TRACING" end
-  C.lp_bytes_free(bytes)
+  local text = require("luaprobe.tracefs").read("available_events", "sched:sched_switch")
+  if not text then return false, "cannot be read", "run it as root, on a kernel with CONFIG_TRACING" end
   return true, read("/sys/kernel/tracing/available_events") and "mounted" or "not mounted, which is not needed"
 end)
 

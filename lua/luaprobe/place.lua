@@ -9,6 +9,7 @@ local kernel = require "luaprobe.kernel"
 local ksyms = require "luaprobe.ksyms"
 local nearest = require "luaprobe.nearest"
 local primitive = require "luaprobe.primitive"
+local tracefs = require "luaprobe.tracefs"
 
 local M = {}
 
@@ -164,7 +165,7 @@ end
 -- @treturn {table,…} and by name: `name`, `declaration`, `offset`, `size`, `signed`, `count`, `location`; nil where it
 --   cannot be read
 function M.tracepoint_fields(category, name)
-  local format = ksyms.tracefs(("events/%s/%s/format"):format(category, name))
+  local format = tracefs.read(("events/%s/%s/format"):format(category, name))
   if not format then return nil end
   local fields = {}
   for line in format:gmatch "[^\n]+" do
@@ -216,6 +217,11 @@ local function names_of(self)
     for i = 0, REGISTERS - 1 do names[#names + 1] = "arg" .. i end
   end
   return names
+end
+
+--- Whether a fetch begins with what every event has, like its pid, and not with what only this target has.
+function M.is_everywhere(fetch)
+  return fetch.source > CONTEXT
 end
 
 --- What expressions can begin with here.

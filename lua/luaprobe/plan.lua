@@ -7,13 +7,13 @@ local attempt = require "luaprobe.attempt"
 local err = require "luaprobe.error"
 local expression = require "luaprobe.expression"
 local fetch = require "luaprobe.fetch"
-local ksyms = require "luaprobe.ksyms"
 local objects = require "luaprobe.object"
 local options = require "luaprobe.options"
 local places = require "luaprobe.place"
 local resolve = require "luaprobe.resolve"
 local takes = require "luaprobe.takes"
 local targets = require "luaprobe.target"
+local traceable = require "luaprobe.traceable"
 local where = require "luaprobe.where"
 
 local M = {}
@@ -76,7 +76,7 @@ end
 
 local function matching_functions(target)
   local list = {}
-  for _, name in ipairs(ksyms.traceable(target.name, target.category ~= "" and target.category or nil)) do
+  for _, name in ipairs(traceable.find(target.name, target.category ~= "" and target.category or nil)) do
     list[#list + 1] = targets.with(target, { name = name, wildcard = false,
       text = ("%s:%s"):format(target.word, name) })
   end

@@ -5,6 +5,8 @@ local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 local kernel_types = require "luaprobe.kernel"
 local ksyms = require "luaprobe.ksyms"
+local traceable = require "luaprobe.traceable"
+local tracefs = require "luaprobe.tracefs"
 local tracepoint = require "luaprobe.tracepoints"
 
 local M = {}
@@ -34,7 +36,7 @@ end
 
 -- "int dfd, const char * filename" of a tracepoint, from its format file.
 local function fields(category, name)
-  local format = ksyms.tracefs(("events/%s/%s/format"):format(category, name))
+  local format = tracefs.read(("events/%s/%s/format"):format(category, name))
   if not format then return nil end
   local list = {}
   for field in format:gmatch "field:([^;]+);" do
@@ -58,7 +60,7 @@ local function kernel(kind, pattern, add)
   check_kprobes(kind)
   local module
   if pattern:find ":" then module, pattern = pattern:match "^(.-):(.*)$" end
-  for _, name in ipairs(ksyms.traceable(pattern, module)) do
+  for _, name in ipairs(traceable.find(pattern, module)) do
     add(kind .. ":" .. name, function() return signature(name) end)
   end
 end

@@ -30,7 +30,7 @@ end
 -- The functions of a kernel wildcard, as targets.
 local function kernel_functions(target)
   local found = {}
-  for _, name in ipairs(ksyms().traceable(target.name, category_of(target))) do
+  for _, name in ipairs(require("luaprobe.traceable").find(target.name, category_of(target))) do
     found[#found + 1] = targets.with(target, { name = name, category = "", wildcard = false })
   end
   if #found == 0 then return nil, no_match(target, "function that can be probed") end

@@ -8,6 +8,7 @@ local expression = require "luaprobe.expression"
 local field_value = require "luaprobe.field_value"
 local keys = require "luaprobe.key"
 local live = require "luaprobe.live"
+local places = require "luaprobe.place"
 local plans = require "luaprobe.plan"
 local takes = require "luaprobe.takes"
 local text = require "luaprobe.text"
@@ -212,7 +213,6 @@ local OPTIONS = { where = true, ret = takes.switch, stack = takes.switch, pid = 
 -- What every event has by itself. A tracepoint's own field of such a name is another thing: it gets a "_" before it.
 local RESERVED = { time = true, pid = true, tid = true, uid = true, cpu = true, comm = true, func = true,
   duration = true, stack = true, cut = true }
-local FIRST_OF_EVERYWHERE = 8 -- enum lp_source of bpf/include/fetch.bpf.h: from LP_PID on
 
 local function parse_fields(list)
   if type(list) == "table" then
@@ -259,7 +259,7 @@ local function compile_fields(plan, parsed)
     end
     names[field.name] = true
     field.index = i - 1
-    local is_same = field.name == field.text and field.fetch.source >= FIRST_OF_EVERYWHERE
+    local is_same = field.name == field.text and places.is_everywhere(field.fetch)
     if RESERVED[field.name] and not is_same then field.name = "_" .. field.name end
     if field.is_text or field.bytes then
       field.fetch.slot, texts = texts, texts + 1

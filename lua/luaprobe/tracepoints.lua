@@ -1,7 +1,8 @@
 --- The kernel's tracepoints: which there are.
 -- @module luaprobe.tracepoints
 local C = require "luaprobe.cdef"
-local ksyms = require "luaprobe.ksyms"
+local pattern_of = require "luaprobe.pattern"
+local tracefs = require "luaprobe.tracefs"
 
 local M = {}
 
@@ -11,8 +12,8 @@ local M = {}
 -- @treturn {{category=,name=},…} in the order in which modules were loaded; nil and a negative errno where tracefs
 --   cannot be read, of which that of EPERM is explained by err.last
 function M.find(category, name)
-  local literal = (ksyms.is_pattern(category) and "" or category) .. ":" .. ksyms.literal_prefix(name)
-  local text, code = ksyms.tracefs("available_events", literal)
+  local literal = (pattern_of.is_pattern(category) and "" or category) .. ":" .. pattern_of.literal_prefix(name)
+  local text, code = tracefs.read("available_events", literal)
   if not text then return nil, code end
   local found = {}
   for its_category, its_name in text:gmatch "([^:\n]+):([^\n]+)\n" do -- sched:sched_switch

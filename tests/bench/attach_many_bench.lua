@@ -5,7 +5,7 @@
 --
 -- Exits 77 where the kernel has no kprobes, 1 when a bar is missed.
 local C = require "luaprobe.cdef"
-local ksyms = require "luaprobe.ksyms"
+local traceable = require "luaprobe.traceable"
 local lp = require "luaprobe"
 
 local RUNS = 9
@@ -32,7 +32,7 @@ end
 -- Functions that can be traced, by name.
 local function a_thousand()
   local list = {}
-  for _, name in ipairs(ksyms.traceable "*") do
+  for _, name in ipairs(traceable.find "*") do
     -- The kernel resolves each name alone, so one that two functions have would be refused.
     if #list < 1000 and name:find "^[a-z]" then list[#list + 1] = name end
   end

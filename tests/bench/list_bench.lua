@@ -6,12 +6,12 @@
 -- Exits 77 where the kernel does not say, 1 when the bar is missed: 300 ms; or 2.5 times what cat takes, where the
 -- processor is emulated and cat alone needs most of that.
 local C = require "luaprobe.cdef"
-local ksyms = require "luaprobe.ksyms"
+local traceable = require "luaprobe.traceable"
 
 local RUNS = 7
 local BUILD = os.getenv "LUAPROBE_BUILD" or "build"
 
-if not ksyms.traced "vfs_read" or C.lp_pmu_type "kprobe" < 0 then
+if not traceable.by_ftrace "vfs_read" or C.lp_pmu_type "kprobe" < 0 then
   print "skipped: this kernel does not list its functions, or has no kprobes"
   os.exit(77, true)
 end

@@ -8,6 +8,7 @@ if not helper.is_root() or not helper.has_kprobes() then
 end
 
 local ksyms = require "luaprobe.ksyms"
+local traceable = require "luaprobe.traceable"
 
 local SYS_OPENAT = jit.arch == "x64" and 257 or 56
 
@@ -80,12 +81,12 @@ describe("a kprobe", function()
   end)
 
   it("of a wildcard goes to every function of a name, where several have it", function()
-    local traceable = #ksyms.traced "s_nex*"
-    assert.is_true(traceable > 1)
+    local count = #traceable.by_ftrace "s_nex*"
+    assert.is_true(count > 1)
     for _, mechanism in ipairs { "perf", "legacy" } do
       local object, program = open "on_kprobe"
       local probe = program:attach { kprobe = "s_nex*", mechanism = mechanism }
-      assert.are.equal(traceable, probe.functions)
+      assert.are.equal(count, probe.functions)
       object:close()
     end
   end)
@@ -216,7 +217,7 @@ describe("the doctor", function()
     end)
 
     it("knows the blacklist, by " .. mechanism, function()
-      local name = next(ksyms.blacklist())
+      local name = next(traceable.blacklist())
       assert.is_truthy(name)
       find("blacklist", refusal("kprobe:kprobe_dispatcher", mechanism))
     end)

@@ -19,7 +19,7 @@ ffffffff81000600 D a_variable
 ffffffffc0000000 t ext4_readdir	[ext4]
 ]]
 
-local real_machine, real_lookups = doctor.machine, {}
+local real_machine = doctor.machine
 
 describe("the doctor", function()
   local directory, remove
@@ -29,15 +29,12 @@ describe("the doctor", function()
     directory, remove = helper.temporary_directory()
     helper.write(directory .. "/kallsyms", KALLSYMS)
     ksyms.use(directory .. "/kallsyms")
-    for _, name in ipairs { "blacklist", "traced", "debugfs" } do real_lookups[name] = ksyms[name] end
-    ksyms.blacklist = function() return { forbidden = true } end
-    ksyms.traced = function(name)
-      local traced = { vfs_read = true, vfs_write = true, twin = true, ["do_work.isra.0"] = true, ext4_readdir = true }
-      return { traced[name] and name }
-    end
-    ksyms.debugfs = function() return "1\n" end
+    local traced = { vfs_read = true, vfs_write = true, twin = true, ["do_work.isra.0"] = true, ext4_readdir = true }
     doctor.machine = {
       ksyms = ksyms,
+      blacklist = function() return { forbidden = true } end,
+      by_ftrace = function(name) return { traced[name] and name } end,
+      debugfs = function() return "1\n" end,
       exists = function(path) return files[path] ~= nil end,
       read = function(path) return files[path] end,
       release = function() return "6.1.0" end,
@@ -53,7 +50,6 @@ describe("the doctor", function()
   end)
 
   teardown(function()
-    for name, lookup in pairs(real_lookups) do ksyms[name] = lookup end
     ksyms.use(nil)
     doctor.machine = real_machine
     remove()
@@ -113,7 +109,7 @@ describe("the doctor", function()
     assert.is_truthy(explain("kprobe:vfs_read", "ENODEV"):find "without CONFIG_KPROBE_EVENTS")
     files = {}
     assert.are.equal("?", (explain("kprobe:vfs_read", "ENODEV")))
-    ksyms.debugfs = function() return "0\n" end
+    doctor.machine.debugfs = function() return "0\n" end
     assert.is_truthy(explain("kprobe:vfs_read", "ENOENT"):find "switched off")
   end)
 
