@@ -666,6 +666,11 @@ void lp_stop_interrupt_lua(bool on);
 /* Forgets the signal that asked. */
 void lp_stop_forget(void);
 
+/* ---- output: what scripts print -------------------------------------------------------------------------------- */
+
+/* Writes what standard output has buffered. What cannot be written is told when luaprobe exits. */
+void lp_output_flush(void);
+
 /* ---- prompt: the line that is being edited -------------------------------------------------------------------- */
 
 enum lp_prompt_event {

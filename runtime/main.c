@@ -9,15 +9,14 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "interrupt.h"
 #include "luaprobe.h"
+#include "output.h"
 #include "stop.h"
 
 int lp_abi(void)
@@ -112,22 +111,6 @@ static int push_host(lua_State *lua, int argc, char **argv)
     return 0;
 }
 
-/*
- * Runs at every exit, also at a script's os.exit: what could not be written to standard output is a failure. A reader
- * that went away is not.
- */
-static void check_output(void)
-{
-    (void)signal(SIGPIPE, SIG_IGN);
-    if (lp_stop_pending() == SIGPIPE)
-        return;
-    errno = 0;
-    if ((fflush(stdout) == 0 && !ferror(stdout)) || errno == EPIPE)
-        return;
-    fprintf(stderr, "luaprobe: standard output cannot be written: %s\n", strerror(errno ? errno : EIO));
-    _exit(EXIT_FAILURE);
-}
-
 /* A wildcard may need a perf event for each of thousands of functions; the usual soft limit is 1,024. */
 static void allow_many_descriptors(void)
 {
@@ -144,7 +127,7 @@ int main(int argc, char **argv)
     int status = EXIT_FAILURE;
     lua_State *lua;
 
-    if (!claim_standard_descriptors() || atexit(check_output) != 0)
+    if (!claim_standard_descriptors() || atexit(lp_output_check) != 0)
         return EXIT_FAILURE;
     /* `luaprobe opensnoop | head` shall end quietly even if the parent ignores SIGPIPE. */
     lp_stop_watch_output();

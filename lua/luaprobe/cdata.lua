@@ -18,6 +18,11 @@ local function kind_of_type(type)
   return text:find "%*" and "pointer" or "other"
 end
 
+--- Whether it is a type, as ffi.typeof gives it: to tonumber it is a number, to ffi.istype a value of the type.
+function M.is_type(value)
+  return tonumber(value) ~= nil and tostring(value):find "^ctype<" ~= nil
+end
+
 --- The name of a cdata's type as FFI writes it; events are constant, which makes no difference to who shows them.
 function M.type_name(value)
   return (tostring(ffi.typeof(value)):match "^ctype<(.*)>$":gsub("^const ", ""))
@@ -28,7 +33,7 @@ end
 --   (numbers and enumerations, which tonumber takes) or "other": structs, types, functions
 function M.kind(value)
   if tonumber(value) then -- a number, or a type, which gives its own number
-    if tostring(value):find "^ctype<" then return "other" end
+    if M.is_type(value) then return "other" end
     return ffi.istype("bool", value) and "bool" or "scalar"
   end
   local number = tonumber(ffi.typeof(value))

@@ -152,12 +152,21 @@ function M.describe(run)
   return getmetatable(tool) == Cli and tool.parser or error(tool, 0)
 end
 
+local function check_words(words)
+  if words == nil then return end
+  if type(words) ~= "table" then err.misuse("parse takes a list of words, not a %s", type(words)) end
+  for i, word in ipairs(words) do
+    if type(word) ~= "string" then err.misuse("parse takes words: number %d is a %s", i, type(word)) end
+  end
+end
+
 --- Parses the command line and applies what concerns the whole run (-d).
 -- @tparam[opt] {string,…} words the arguments; the script's own when missing
 -- @treturn table values by name, `filter` among them: what bpf/include/filter.bpf.h takes
 -- @raise a usage error, which the host prints before it exits 2
 function Cli:parse(words)
   if describing then error(self, 0) end
+  check_words(words)
   local args = self.parser:parse(words or _G.arg)
   args.filter = { pid = args.pid, tid = args.tid, uid = args.uid, comm = args.comm }
   if args.cgroup then

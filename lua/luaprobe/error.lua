@@ -90,17 +90,24 @@ function M.misuse(format, ...)
 end
 
 -- Taken before a script can put something else in their place.
-local gsub, string_format, byte = string.gsub, string.format, string.byte
+local find, gsub, string_format, byte = string.find, string.gsub, string.format, string.byte
 
 local function escape(char)
   return string_format("\\x%02x", byte(char))
 end
 
+-- What FFI says of a write through a constant pointer, and what it means here.
+local CONSTANT = "attempt to write to constant location"
+local CONSTANT_HINT = "\n  hint: an event is the buffer's own memory: lp.copy(event) can be written"
+
 --- Whatever was raised, as text: a `__tostring` may fail itself, and what a script quotes may drive a terminal.
 -- @treturn string lines without control characters
 function M.text_of(failure)
   local ok, text = pcall(tostring, failure)
-  if ok and type(text) == "string" then return (gsub(text, "[%z\1-\8\11-\31\127]", escape)) end
+  if ok and type(text) == "string" then
+    if find(text, CONSTANT, 1, true) then text = text .. CONSTANT_HINT end
+    return (gsub(text, "[%z\1-\8\11-\31\127]", escape))
+  end
   return ("an error that is a %s and cannot be shown: its __tostring %s"):format(type(failure),
     ok and "gives no string" or "fails")
 end

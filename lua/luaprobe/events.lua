@@ -86,13 +86,22 @@ local function lost_by_cpu(self)
   return list
 end
 
+-- Events of the batch that nobody has been given yet, and their bytes.
+local function not_delivered(self)
+  local bytes = 0
+  for i = self.index, self.count - 1 do bytes = bytes + self.batch[i].size end
+  return self.count - self.index, bytes
+end
+
 --- What came and what did not: see luaprobe.accounts.
 function Stream:account()
   if not self.source then return self.final end
   local now = stats(self)
   local lost = tonumber(now.lost)
+  local waiting, waiting_bytes = not_delivered(self)
   return {
-    name = self.name, kind = self.kind, events = tonumber(now.events), bytes = tonumber(now.bytes), lost = lost,
+    name = self.name, kind = self.kind, events = tonumber(now.events) - waiting,
+    bytes = tonumber(now.bytes) - waiting_bytes, lost = lost,
     late = tonumber(now.late), errors = self.errors, first_error = self.first_error,
     high_water = tonumber(now.high_water), capacity = tonumber(now.capacity), bytes_per_cpu = self.bytes,
     may_have_lost = now.may_have_lost, overwrites = self.overwrites,
@@ -112,7 +121,7 @@ function Stream:close()
   accounts.close(self)
   C.lp_source_close(self.source)
   self.stretch = nil -- it was the source's
-  self.source, self.count, self.index = nil, 0, 0
+  self.source, self.count = nil, self.index
 end
 
 --- From now on events come by their time, or as they are.

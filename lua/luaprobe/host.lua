@@ -160,6 +160,7 @@ end
 -- A script that ends by os.exit has lost no less: --strict turns success into LOST there, too. The state is closed in
 -- any case: that detaches what is still attached.
 local function exit_with_accounts(code)
+  C.lp_output_flush() -- before probes are taken away: whoever does not want to wait for that has seen all output
   report_accounts()
   local is_success = code == nil or code == true or code == DONE
   return exit(is_success and accounts.fails() and LOST or code, true)
@@ -180,6 +181,7 @@ return function(words)
     problem = { text = "luaprobe: " .. err.text_of(problem), status = FAILED }
   end
   if not ok then report(problem, plan and plan.traceback) end
+  C.lp_output_flush() -- see exit_with_accounts
   report_accounts()
   if not ok then return problem.status end
   return accounts.fails() and LOST or DONE

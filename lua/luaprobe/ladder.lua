@@ -37,14 +37,24 @@ local function programs_of(object, rung)
   return in_attach_order(list)
 end
 
---- The sets of programs that a ladder stands for; without one, a single set of all programs.
+-- All that are to be loaded: not SEC("?…"), and not those whose autoload was set to false.
+local function programs_to_load(object)
+  if #object.programs == 0 then err.misuse("%s has no programs to attach", object.name) end
+  local list = {}
+  for _, program in ipairs(object.programs) do
+    if program.autoload then list[#list + 1] = program end
+  end
+  if #list == 0 then err.misuse("%s: no program is to be attached: autoload is false for all of them", object.name) end
+  return in_attach_order(list)
+end
+
+--- The sets of programs that a ladder stands for; without one, a single set of those with autoload.
 -- @param object the luaprobe.object
 -- @tparam[opt] table first the ladder
 -- @treturn {{program,…},…}
 function M.rungs(object, first)
   if first == nil then
-    if #object.programs == 0 then err.misuse("%s has no programs to attach", object.name) end
-    return { in_attach_order(object.programs) }
+    return { programs_to_load(object) }
   end
   if type(first) ~= "table" or #first == 0 then err.misuse("first is a list of targets or of lists of them") end
   local rungs = {}

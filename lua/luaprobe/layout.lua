@@ -13,7 +13,12 @@ local M = {}
 local byte_pointer = ffi.typeof "uint8_t *"
 local LONGEST = 65536 -- bytes of an array without a length: records are never longer
 local serial = 0 -- makes the tags unique
-local tags = {} -- of structs that were declared, by their signature: the same struct of two objects is one FFI type
+
+-- Two FFI types of each struct. Of the constant one no part can be written: FFI's own `const struct` protects members,
+-- but not what is in those that are arrays or structs. `tags` of the structs that were declared are kept by signature:
+-- the same struct of two objects is one FFI type. `type[tag]` is where a description keeps its own.
+local WRITABLE = { const = "", tag = "tag", tags = {} }
+local CONSTANT = { const = "const ", tag = "constant_tag", tags = {} }
 
 --- Descriptions of structs and unions by the tag under which FFI knows them.
 M.described = {}
@@ -63,10 +68,10 @@ local function is_nothing(types, member)
   return kind and kind ~= "struct" and kind ~= "union"
 end
 
-local function declare_member(types, member)
+local function declare_member(form, types, member)
   local type = types:get(member.type_id)
-  if member.name == "" then return ("%s %s;"):format(type.kind, body(types, type, true)) end
-  return declare(types, member.type_id, member.name) .. ";"
+  if member.name == "" then return ("%s %s;"):format(type.kind, body(form, types, type, true)) end
+  return declare(form, types, member.type_id, member.name) .. ";"
 end
 
 local function gap(from, to)
@@ -75,14 +80,14 @@ local function gap(from, to)
 end
 
 -- Members are placed by explicit gaps in a packed type, so no rule of alignment is relied on.
-function body(types, type, is_inner)
+function body(form, types, type, is_inner)
   local lines, place = {}, 0
   local is_struct = type.kind == "struct"
   local ends_open = false
   for _, member in ipairs(type.members) do
     if not is_nothing(types, member) and not is_beyond_ffi(types, type, member, is_inner) then
       if is_struct then lines[#lines + 1] = gap(place, member.bit_offset) end
-      lines[#lines + 1] = declare_member(types, member)
+      lines[#lines + 1] = declare_member(form, types, member)
       local of = types:get(member.type_id)
       ends_open = of.kind == "array" and of.count == 0
       place = member.bit_offset + of.size * 8
@@ -94,7 +99,7 @@ function body(types, type, is_inner)
 end
 
 -- The fields of a type that its metatable must read, by name.
-local function fields_beyond_ffi(types, type)
+local function fields_beyond_ffi(form, types, type)
   local found
   for name, field in pairs(types:fields(type)) do
     local of = types:get(field.type_id)
@@ -104,7 +109,8 @@ local function fields_beyond_ffi(types, type)
     elseif is_beyond_ffi(types, type, field, field.inner) then
       found = found or {}
       local count = math.max(1, math.floor(LONGEST / math.max(1, types:get(of.of).size)))
-      found[name] = { offset = field.offset, pointer = M.typeof(types, of.of, ("(*)[%d]"):format(count)) }
+      found[name] = { offset = field.offset,
+        pointer = told(type, ffi.typeof, declare(form, types, of.of, ("(*)[%d]"):format(count))) }
     end
   end
   return found
@@ -119,6 +125,7 @@ local function no_member(tag, name)
   err.misuse("%s has no member '%s'", named(tag), tostring(name))
 end
 
+-- FFI calls newindex for what can be written only.
 local function accessors(tag, fields)
   local extensions = M.extensions
   local function index(self, name)
@@ -195,44 +202,44 @@ function M.signature(types, id)
   return type.signature
 end
 
-local function declare_struct(types, type)
+local function declare_struct(form, types, type)
   local key = M.signature(types, type.id)
-  if tags[key] then return tags[key] end
-  local text = body(types, type) -- declares what it contains first
-  local beyond = fields_beyond_ffi(types, type)
+  if form.tags[key] then return form.tags[key] end
+  local text = body(form, types, type) -- declares what it contains first
+  local beyond = fields_beyond_ffi(form, types, type)
   local tag = new_tag(type)
   told(type, ffi.cdef, ("%s %s;"):format(tag, text))
   check_layout(types, type, ffi.typeof(tag), beyond)
   local index, newindex = accessors(tag, beyond or {})
   ffi.metatype(tag, { __index = index, __newindex = newindex, __tostring = M.show })
-  tags[key], M.described[tag] = tag, type
+  form.tags[key], M.described[tag] = tag, type
   return tag
 end
 
 -- The declaration of a variable of a type; its name can also be "", or "*" for a pointer.
-function declare(types, id, name)
+function declare(form, types, id, name)
   local type = types:get(id)
   local kind = type.kind
   if kind == "array" then
     if name:sub(1, 1) == "*" then name = "(" .. name .. ")" end
-    return declare(types, type.of, ("%s[%s]"):format(name, type.count > 0 and type.count or ""))
+    return declare(form, types, type.of, ("%s[%s]"):format(name, type.count > 0 and type.count or ""))
   end
   if kind == "struct" or kind == "union" then
-    type.tag = type.tag or declare_struct(types, type)
-    return type.tag .. " " .. name
+    type[form.tag] = type[form.tag] or declare_struct(form, types, type)
+    return ("%s%s %s"):format(form.const, type[form.tag], name)
   end
   -- What a pointer points at is in the kernel or in another process: only its value means something here.
-  if kind == "ptr" then return "void *" .. name end
+  if kind == "ptr" then return ("void *%s%s"):format(form.const, name) end
   local number = (kind == "int" or kind == "enum") and number_name(type) or kind == "float" and FLOATS[type.size]
-  if number then return number .. " " .. name end
+  if number then return ("%s%s %s"):format(form.const, number, name) end
   if name:sub(1, 1) == "*" then name = "(" .. name .. ")" end
-  return ("uint8_t %s[%d]"):format(name, type.size)
+  return ("%suint8_t %s[%d]"):format(form.const, name, type.size)
 end
 
---- The FFI type of a BTF id (`name` ""), or of a pointer to it ("*"); `qualifier` is "const " or nothing.
+--- The FFI type of a BTF id (`name` ""), or of a pointer to it ("*"); `is_constant`: through which nothing is written.
 -- @raise error of stage "types" when FFI cannot have such a type
-function M.typeof(types, id, name, qualifier)
-  return told(types:get(id), ffi.typeof, (qualifier or "") .. declare(types, id, name))
+function M.typeof(types, id, name, is_constant)
+  return told(types:get(id), ffi.typeof, declare(is_constant and CONSTANT or WRITABLE, types, id, name))
 end
 
 --- tostring of a struct: luaprobe.pretty, which most runs do not need.

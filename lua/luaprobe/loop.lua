@@ -131,9 +131,17 @@ local function next_due()
   return first
 end
 
+-- Handlers add to a list, and take from it, while it is walked.
+local function copy_of(list)
+  local copy = {}
+  for i = 1, #list do copy[i] = list[i] end
+  return copy
+end
+
 local function fire_timers(on_error)
-  local now = limits.now()
-  for _, timer in ipairs { unpack(timers) } do
+  local now, due = limits.now(), next_due()
+  if not due or now < due then return end
+  for _, timer in ipairs(copy_of(timers)) do
     if now >= timer.due and not state.stopped then
       if timer.period then
         timer.due = timer.due + timer.period * math.ceil((now - timer.due + 1) / timer.period)
@@ -159,7 +167,7 @@ end
 -- One batch of each source. Returns how many events that were.
 local function round(on_error)
   local count = 0
-  for _, subscription in ipairs { unpack(subscriptions) } do
+  for _, subscription in ipairs(copy_of(subscriptions)) do
     local stream = subscription.reader.stream
     if not stream.source then
       subscription.stop() -- its object was closed
@@ -212,7 +220,7 @@ local RUN_OPTIONS = { on_error = true, timeout = takes.delay }
 --- Delivers events and calls timers until lp.stop(), Ctrl-C, SIGTERM, the end of -d SECONDS, or until there is nothing
 -- left to wait for.
 -- @tparam[opt] table opts `on_error`: what lp.on and timers do that do not say themselves; `timeout`: seconds after
---   which it ends
+--   which it ends, and not before, even if there is nothing to wait for
 -- @raise what a handler raised; a text names the line of the handler
 function M.run(opts)
   opts = takes.options("lp.run", opts, RUN_OPTIONS)

@@ -103,7 +103,8 @@ local function load_only(self, list)
   self:load()
 end
 
---- Attaches the object's programs to what their sections name.
+--- Attaches the object's programs to what their sections name, but those with `autoload = false` (as libbpf has it:
+-- `SEC("?…")` begins so), unless `first` names them.
 --
 -- An object that is not loaded yet is loaded, with just the programs that are attached. Return probes are attached
 -- before the others, so that no entry is remembered whose return cannot be seen.
@@ -171,8 +172,14 @@ local function memory(bytes)
   return bytes.data, bytes.size
 end
 
+local function name_of(what)
+  if what.name == nil then return "object" end
+  if type(what.name) ~= "string" or what.name == "" then err.misuse "beside an object's bytes is its name, a string" end
+  return what.name
+end
+
 local function from(what)
-  if type(what) == "table" and type(what.bytes) == "string" then return what.name or "object", what.bytes end
+  if type(what) == "table" and type(what.bytes) == "string" then return name_of(what), what.bytes end
   if type(what) ~= "string" then
     err.misuse("an object is given by name, by path or as {bytes = …}, not as a %s", type(what))
   end

@@ -5,7 +5,7 @@ local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
 local layout = require "luaprobe.layout"
 local text = require "luaprobe.text"
-local type_name = require("luaprobe.cdata").type_name
+local cdata_of = require "luaprobe.cdata"
 local value = require "luaprobe.value"
 
 local type_of = type
@@ -16,11 +16,6 @@ local DEPTH = 6     -- levels below the value itself
 local ELEMENTS = 64 -- of an array or a table
 local WIDTH = 100   -- columns; what fits stays on one line
 local byte_pointer = ffi.typeof "uint8_t *"
-
--- Whether it is an FFI type and not a value of one. Types have a number, as no struct has.
-local function is_ctype(cdata)
-  return tonumber(cdata) ~= nil and tostring(cdata):find "^ctype<" ~= nil
-end
 
 -- What is being written: settings, and the tables that the current one is inside of.
 local Writer = {}
@@ -189,7 +184,7 @@ end
 
 local function from_cdata(writer, cdata)
   if cdata == nil then return "NULL" end -- tostring of a struct's pointer would come here again
-  if is_ctype(cdata) then return tostring(cdata) end
+  if cdata_of.is_type(cdata) then return tostring(cdata) end
   local type, address = M.describe(cdata)
   if type then return described(writer, type.types, address, type.id, size_of(cdata)) end
   if ffi.istype("uint64_t", cdata) or ffi.istype("int64_t", cdata) then return digits(cdata) end
@@ -217,7 +212,7 @@ end
 -- @treturn table|nil a description of luaprobe.types
 -- @treturn cdata|nil its address
 function M.describe(cdata)
-  local tag, reference = type_name(cdata):match "^(%a+ [%w_]+) ?([&*]?)$"
+  local tag, reference = cdata_of.type_name(cdata):match "^(%a+ [%w_]+) ?([&*]?)$"
   local type = tag and layout.described[tag]
   if not type or reference == "*" and cdata == nil then return nil end
   return type, ffi.cast(byte_pointer, cdata)
@@ -226,7 +221,7 @@ end
 --- The elements of an array of FFI's as a list, or a string where they are characters.
 -- @treturn table|string|nil nil for what is no array
 function M.elements(cdata, most)
-  local element, count, rest = type_name(cdata):match "^(.-) ?%(?&?%)?%[(%d+)%]([%[%]%d]*)$"
+  local element, count, rest = cdata_of.type_name(cdata):match "^(.-) ?%(?&?%)?%[(%d+)%]([%[%]%d]*)$"
   local size = element and ffi.sizeof(cdata)
   if not size then return nil end
   if element == "char" and rest == "" then
@@ -284,7 +279,7 @@ end
 
 function to_table(any, copies)
   if type_of(any) == "table" then return copy_of(any, copies) end
-  if type_of(any) ~= "cdata" or any == nil or is_ctype(any) then return any end
+  if type_of(any) ~= "cdata" or any == nil or cdata_of.is_type(any) then return any end
   local type, address = M.describe(any)
   if type then return value.read(type.types, address, type.id, size_of(any)) end
   local list = M.elements(any)

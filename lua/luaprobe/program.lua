@@ -39,9 +39,10 @@ end
 local function check_loaded(self)
   self.object:check_open()
   C.lp_object_program(self.object.handle, self.index, raw_program)
-  if raw_program.fd < 0 then
-    err.misuse("program %s of %s is not loaded: call obj:load() first", self.name, self.object.name)
-  end
+  if raw_program.fd >= 0 then return end
+  local mend = self.object.loaded and "its autoload was false when the object was loaded: set it to true before that"
+    or "call obj:load() first"
+  err.misuse("program %s of %s is not loaded: %s", self.name, self.object.name, mend)
 end
 
 local function no_target(self)

@@ -129,7 +129,9 @@ function M.layout(types, type)
     time_of = function(member) return time_in(types, type, member) end,
   }
   layout.tail_offset, layout.tail_is_text = end_of(types, type)
-  if type.members then extensions[tostring(layout.ctype):match "^ctype<(.*)>$"] = index(layout) end
+  for _, ctype in ipairs(type.members and { layout.ctype, pointer } or {}) do -- copies, and events themselves
+    extensions[tostring(ctype):match "(%a+ [%w_]+) ?%*?>$"] = index(layout)
+  end
   return add_layout(layout)
 end
 

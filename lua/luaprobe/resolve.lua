@@ -62,15 +62,19 @@ end
 
 local path_buffer = ffi.new "char[4096]"
 
--- The binary of a target, opened: handle and path; nil and the error.
-local function open_binary(target, opts)
+-- What `look(binary, path, target, opts)` finds in the binary of a target; nil and the error. The file does not stay
+-- open: its file system can be unmounted as soon as nothing probes it.
+local function look_into_binary(target, opts, look)
   if C.lp_library_find(target.path, opts.pid or 0, path_buffer, ffi.sizeof(path_buffer)) ~= 0 then
     return nil, err.last()
   end
   local path = ffi.string(path_buffer)
   local binary = C.lp_binary_open(path)
   if binary == nil then return nil, err.last() end
-  return ffi.gc(binary, C.lp_binary_close), path
+  ffi.gc(binary, C.lp_binary_close)
+  local found, failure = look(binary, path, target, opts)
+  C.lp_binary_close(ffi.gc(binary, nil))
+  return found, failure
 end
 
 local function go_refusal(target, path)
@@ -116,9 +120,7 @@ local function matching(binary, path, target)
 end
 
 -- A name with a * in it may be one all the same: Go has main.(*Server).Serve.
-local function user_functions(target, opts)
-  local binary, path = open_binary(target, opts)
-  if not binary then return nil, path end
+local function user_functions(binary, path, target, opts)
   if target.returns and C.lp_binary_is_go(binary) and not opts.force then return nil, go_refusal(target, path) end
   local located, failure = locate(binary, path, target)
   if located then return { located } end
@@ -133,9 +135,7 @@ local function usdt_text(path)
 end
 
 -- libbpf attaches to all places of one probe itself, so each name counts once.
-local function usdt_probes(target, opts)
-  local binary, path = open_binary(target, opts)
-  if not binary then return nil, path end
+local function usdt_probes(binary, path, target)
   local found, seen = {}, {}
   position[0] = 0
   while C.lp_binary_usdt(binary, position, raw_usdt) do
@@ -153,8 +153,8 @@ end
 
 -- What one target stands for: a list of targets, or nil and the error.
 local function one(target, opts)
-  if target.kind == C.LP_USDT then return usdt_probes(target, opts) end
-  if targets.is_user(target) then return user_functions(target, opts) end
+  if target.kind == C.LP_USDT then return look_into_binary(target, opts, usdt_probes) end
+  if targets.is_user(target) then return look_into_binary(target, opts, user_functions) end
   if not target.wildcard then
     if targets.is_kernel(target) and target.offset > 0 and target.name ~= "" then return kernel_place(target) end
     return { target }

@@ -189,6 +189,13 @@ function Types:ctype(id)
   return type.ctype
 end
 
+--- The same without any part that can be written, as events are.
+function Types:constant(id)
+  local type = self:get(id)
+  if not type.constant then type.constant = layout.typeof(self, id, "", true) end
+  return type.constant
+end
+
 --- The FFI type of a pointer to a BTF id.
 function Types:pointer(id)
   local type = self:get(id)
@@ -199,7 +206,7 @@ end
 --- The FFI type of a pointer to a BTF id through which nothing can be written.
 function Types:view(id)
   local type = self:get(id)
-  if not type.view then type.view = layout.typeof(self, id, "*", "const ") end
+  if not type.view then type.view = layout.typeof(self, id, "*", true) end
   return type.view
 end
 

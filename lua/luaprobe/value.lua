@@ -7,10 +7,11 @@
 -- | enum | number | number, or an enumerator's name |
 -- | `char[N]` | string up to its NUL | string of up to N - 1 bytes, or such an array |
 -- | struct, array | table | table; what it does not name stays as it is; or the same struct or array |
--- | pointer, float | number | number |
+-- | pointer, float | number | number; such a pointer |
 -- @module luaprobe.value
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
+local cdata = require "luaprobe.cdata"
 
 local type_of = type -- `type` is a BTF type's description below
 
@@ -101,6 +102,7 @@ end
 
 local function check_integer(type, value, path)
   if type_of(value) == "cdata" then
+    if cdata.is_type(value) then misfit(path, "is a type, not a number") end
     if M.is_integer(value) then return check_wide(type, value, path) end
     value = number_of(value) or misfit(path, "is not a number")
   end
@@ -125,7 +127,10 @@ local write
 
 -- A struct or an array of the very type is taken as it is.
 local function copied(types, address, type, value, path)
-  if type_of(value) ~= "cdata" or not ffi.istype(types:ctype(type.id), value) then return false end
+  if type_of(value) ~= "cdata" then return false end
+  if cdata.is_type(value) then misfit(path, "is a type, not a value of it") end
+  if type.count == 0 and cdata.count(value) then return true end -- an array as it is read, of no elements
+  if not (ffi.istype(types:ctype(type.id), value) or ffi.istype(types:constant(type.id), value)) then return false end
   if value == nil then misfit(path, "is a NULL pointer") end
   ffi.copy(address, value, type.size)
   return true
@@ -191,6 +196,20 @@ local function write_members(types, address, type, value, path)
   end
 end
 
+-- An address, or a pointer as memory has it: `void *`.
+local function check_pointer(value, path)
+  if type_of(value) == "cdata" and ffi.istype("void *", value) then return value end
+  return ffi.cast("void *", ffi.cast("uintptr_t", check_integer({ size = 8 }, value, path)))
+end
+
+-- 128 bits, as they are read: bytes.
+local function write_bytes(types, address, type, value, path)
+  if copied(types, address, type, value, path) then return end
+  if type_of(value) ~= "string" then misfit(path, "is a %s, not a string of %d bytes", type_of(value), type.size) end
+  if #value ~= type.size then misfit(path, "is a string of %d bytes, not of %d", #value, type.size) end
+  ffi.copy(address, value, type.size)
+end
+
 function write(types, address, id, value, path)
   local type = types:get(id)
   local kind = type.kind
@@ -198,15 +217,15 @@ function write(types, address, id, value, path)
   if kind == "array" then return write_array(types, address, type, value, path) end
   if kind == "struct" or kind == "union" then return write_members(types, address, type, value, path) end
   if kind == "ptr" then
-    value = ffi.cast("void *", ffi.cast("uintptr_t", check_integer({ size = 8 }, value, path)))
+    value = check_pointer(value, path)
   elseif kind == "enum" then
     value = enum_number(type, value, path)
   elseif type.bool then
     if type_of(value) ~= "boolean" then misfit(path, "is a %s, not a boolean", type_of(value)) end
   elseif kind == "int" and type.size <= 8 then
     value = check_integer(type, value, path)
-  elseif kind == "int" and type_of(value) == "string" and #value == type.size then
-    return ffi.copy(address, value, type.size) -- 128 bits, as they are read
+  elseif kind == "int" then
+    return write_bytes(types, address, type, value, path)
   elseif kind == "float" then
     if type_of(value) ~= "number" then misfit(path, "is a %s, not a number", type_of(value)) end
     if type.size == 4 and math.abs(tonumber(ffi.new("float", value))) == math.huge and math.abs(value) < math.huge then

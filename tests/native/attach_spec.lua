@@ -108,6 +108,22 @@ describe("attach", function()
     assert.are.equal(10, object.data.calls)
   end)
 
+  it("leaves out what is not to be loaded", function()
+    local wanted = { on_tracepoint = true, on_raw_tracepoint = true }
+    local other = helper.open "probes"
+    for _, program in ipairs(other.programs) do program.autoload = wanted[program.name] or false end
+    local attached = other:attach()
+    assert.are.equal(2, #attached)
+    for _, probe in ipairs(attached) do assert.is_true(wanted[probe.program.name]) end
+    helper.contains(helper.refusal(other.programs.on_uprobe.attach, other.programs.on_uprobe, "uprobe:libc:malloc"),
+      "program on_uprobe of", "is not loaded: its autoload was false")
+    other:close()
+    other = helper.open "probes"
+    for _, program in ipairs(other.programs) do program.autoload = false end
+    helper.contains(helper.refusal(other.attach, other), "autoload is false for all of them")
+    other:close()
+  end)
+
   it("refuses a mechanism that there is not", function()
     local ok, reason = pcall(object.attach, object, { first = { "tracepoint" }, mechanism = "magic" })
     assert.is_false(ok)

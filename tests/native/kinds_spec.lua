@@ -72,6 +72,53 @@ describe("a struct with a member of every kind", function()
     object:close()
   end)
 
+  it("cannot be written in any part where it is an event", function()
+    local object = helper.open "kinds"
+    local memory = ffi.new(object.types:ctype(object.types:find("struct every").id))
+    memory.s32, memory.point.x, memory.names[1][0], memory.five = 7, 8, 65, -3
+    local event = ffi.cast(object.types:view(object.types:find("struct every").id), memory)
+    for what, write in pairs {
+      member = function() event.s32 = 1 end, pointer = function() event.pointer = nil end,
+      bits = function() event.five = 1 end, flag = function() event.flag = true end,
+      enum = function() event.small = 5 end, element = function() event.list[0] = 1 end,
+      characters = function() event.text[0] = 1 end, row = function() event.grid[1][1] = 1 end,
+      struct = function() event.point.x = 1 end, array = function() event.points[1].x = 1 end,
+      union = function() event.either.number = 1 end, bytes = function() event.either.bytes[1] = 1 end,
+      anonymous = function() event.low = 1 end, filled = function() ffi.fill(event.text, 8) end,
+      copied = function() ffi.copy(event.names[1], "x") end, huge = function() event.huge[0] = 1 end,
+      whole = function() event.point = ffi.new(object.types:ctype(object.types:find("struct point").id)) end,
+    } do assert.is_false(pcall(write), what) end
+    assert.are.same({ 7, 8, 65, -3 }, { event.s32, event.point.x, event.names[1][0], event.five })
+    assert.are.equal("A", lp.totable(event.point) and ffi.string(event.names[1]))
+    for _, write in ipairs { function() event.five = 1 end, function() event.point.x = 1 end } do
+      helper.contains(require("luaprobe.error").text_of(helper.refusal(write)), "hint: ", "lp.copy(event)")
+    end
+    object:load()
+    object.maps.kept:set(0, event) -- parts of an event are taken as values
+    object.maps.kept:set(0, { point = event.point, points = event.points, names = event.names, s32 = event.s32 })
+    assert.are.same({ 8, "A" }, { object.maps.kept:get(0).point.x, ffi.string(object.maps.kept:get(0).names[1]) })
+    object:close()
+  end)
+
+  it("is written back by member as it was read", function()
+    local object = filled()
+    local value = object.maps.kept:get(0)
+    local members = {}
+    for name in pairs(object.types:fields(object.types:find "struct every")) do members[name] = value[name] end
+    members.wide, members.either = nil, nil -- unions are given by one of their members
+    object.maps.kept:set(0, members)
+    members.pointer = ffi.cast("void *", 0x1234)
+    object.maps.kept:set(0, members)
+    assert.are.equal(ffi.cast("void *", 0x1234), object.maps.kept:get(0).pointer)
+    local int, every = ffi.typeof "int", ffi.typeof(value)
+    for _, wrong in ipairs { { s32 = int }, { pointer = int }, { point = ffi.typeof(value.point) }, { list = int },
+      { huge = "short" }, every, int } do
+      helper.refusal(object.maps.kept.set, object.maps.kept, 0, wrong)
+    end
+    helper.contains(helper.refusal(function() object.data.every = { s32 = int } end), "every.s32", "is a type")
+    object:close()
+  end)
+
   it("may be packed, or have bits in anonymous members", function()
     local object = filled()
     assert.are.same({ first = 1, second = 0xdeadbeef, low = 0xabcde, high = 0x54321, last = 255 }, object.data.packed)

@@ -53,14 +53,48 @@ for _, kind in ipairs { "ring", "perf" } do
       end)
     end
 
+    it("only what somebody was given counts as delivered", function()
+      local events = object.maps.events
+      send(100)
+      local seen, size = 0, nil
+      local function take_five(_, bytes)
+        seen, size = seen + 1, bytes
+        if seen % 5 == 0 then lp.stop() end
+      end
+      local function check(count)
+        assert.are.equal(count, seen)
+        local stats = lp.stats()
+        assert.are.same({ count, count * size }, { stats.events, stats.bytes })
+      end
+      local subscription = lp.on(events, take_five)
+      lp.run()
+      check(5)
+      subscription.stop()
+      assert.are.equal(5, events:poll(1, take_five))
+      check(10)
+      assert.is_false(pcall(events.poll, events, 1, function()
+        seen = seen + 1
+        if seen == 12 then error "twelve" end
+      end))
+      check(12)
+      for _ in events:each { timeout = 0, order = "time" } do
+        seen = seen + 1
+        if seen == 20 then break end
+      end
+      check(20)
+      for _ in events:each { timeout = 0 } do seen = seen + 1 end
+      check(100)
+    end)
+
     it("a function given to poll may close the object", function()
       send(100)
       local seen = 0
-      assert.are.equal(0, object.maps.events:poll(1, function()
+      assert.are.equal(10, object.maps.events:poll(1, function()
         seen = seen + 1
         if seen == 10 then object:close() end
       end))
       assert.are.equal(10, seen)
+      assert.are.equal(10, lp.stats().events)
     end)
 
     it("buffers that were closed in the middle go on behind what was delivered", function()

@@ -128,6 +128,13 @@ describe("the loop", function()
     assert.is_truthy(errors.first_error:find "loop_spec.lua:%d+: mine$", errors.first_error)
   end)
 
+  it("calls thousands of timers, and goes on for its timeout when there is nothing else", function()
+    local called = 0
+    for _ = 1, 10000 do lp.after(0.01, function() called = called + 1 end) end
+    assert.is_true(seconds_of(function() lp.run { timeout = 0.3 } end) >= 0.3)
+    assert.are.equal(10000, called)
+  end)
+
   it("counts errors and goes on with on_error = \"count\"", function()
     local seen, ticks = 0, 0
     local subscription = lp.on(object.maps.events, function(event)

@@ -351,6 +351,17 @@ end)
 describe("a binary", function()
   helper.check_leaks(before_each, after_each)
 
+  it("is not kept open: its file system can be unmounted once nothing probes it", function()
+    local object, program = open "on_uprobe"
+    for _, mechanism in ipairs { "auto", "perf", "legacy" } do
+      program:attach({ target = UPROBE, mechanism = mechanism }):detach()
+    end
+    local pipe = io.popen(("ls -l /proc/%d/fd"):format(helper.pid))
+    assert.is_nil(pipe:read "*a":find(callee, 1, true))
+    pipe:close()
+    object:close()
+  end)
+
   local function count(path, target, program_name, opts)
     local directory, remove = helper.temporary_directory()
     os.execute("mkfifo " .. directory .. "/in")

@@ -107,6 +107,15 @@ describe("a run", function()
     assert.is_truthy(err:find("script.lua:5: attempt to index field 'x'", 1, true), err)
   end)
 
+  it("has shown all output before it takes away what it attached, which can take a while", function()
+    local dies = "local ffi = require 'ffi' ffi.cdef 'int kill(int, int); int getpid(void);' shown = newproxy(true) "
+      .. "getmetatable(shown).__gc = function() ffi.C.kill(ffi.C.getpid(), 9) end print 'shown' "
+    for _, last in ipairs { "", "os.exit(0)" } do
+      local out = helper.luaprobe_run("-e " .. helper.quote(dies .. last) .. " | cat")
+      assert.are.equal("shown\n", out)
+    end
+  end)
+
   it("may exit from inside its loop", function()
     -- os.exit frees nothing, the end of the process does: no leak, whatever a sanitizer thinks.
     local job = attached("env ASAN_OPTIONS=detect_leaks=0 " .. script [[

@@ -21,6 +21,14 @@ describe("columns", function()
         out:row(1234567, "a-name-of-16-char", -1, "x y")]])
   end)
 
+  it("can be wider than string.format pads", function()
+    local function line(path, to) return path .. (" "):rep(120 - #path) .. " " .. (" "):rep(101 - #to) .. to .. "\n" end
+    assert.are.equal(line("PATH", "TO") .. line("a", "b") .. line(("x"):rep(130), "b"), printed [[
+        local out = lp.columns{ "PATH:-120", "TO:>101" }
+        out:row("a", "b")
+        out:row(("x"):rep(130), "b")]])
+  end)
+
   it("that are false are left out, with their values", function()
     assert.are.equal("A   C\n1   3\n", printed [[
       local out = lp.columns{ "A:-3", false, "C", nil }
