@@ -193,6 +193,6 @@ void lp_object_explain_load(const struct lp_object *object)
             "the program adapts itself to the kernel's types, in /sys/kernel/btf/vmlinux: is /sys mounted (sudo "
             "mount -t sysfs sysfs /sys)? A kernel that ships none needs --btf FILE");
     else if (strstr(error->message, "failed to create") && (code == ENOMEM || code == E2BIG || code == EINVAL))
-        lp_error_hint("is the map too large, or of a type that this kernel lacks? obj.maps.NAME.max_entries = N before "
-                      "obj:load() makes it smaller");
+        lp_error_hint("is the map too large, has it no entries, or is it of a type that this kernel lacks? "
+                      "obj.maps.NAME.max_entries = N before obj:load() sets how many there are");
 }

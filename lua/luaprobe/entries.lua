@@ -43,7 +43,10 @@ local function key_of(self, a, key)
 end
 
 local function value_of(self, a, new)
-  if new == nil then err.misuse("map %s: the value is nil; delete(key) removes an entry", self.name) end
+  if new == nil then
+    local can_delete = a.info.key_size > 0 and not self.kind_of.is_array
+    err.misuse("map %s: the value is nil%s", self.name, can_delete and "; delete(key) removes an entry" or "")
+  end
   a.value.encode(a.value_memory, new, a.value_what)
   return a.value_memory
 end

@@ -3,12 +3,14 @@
 local ffi = require "ffi"
 local err = require "luaprobe.error"
 local event_map = require "luaprobe.event_map"
+local value_of = require "luaprobe.value"
 
 local M = {}
 
-local function positive(map, name, value)
+local function positive(map, name, given)
+  local value = value_of.integer(given) -- 64-bit cdata are as good
   if type(value) ~= "number" or value < 1 or value > 4294967295 or value % 1 ~= 0 then
-    err.misuse("map %s: %s is a whole number from 1 on, not %s", map.name, name, tostring(value))
+    err.misuse("map %s: %s is a whole number from 1 on, not %s", map.name, name, tostring(given))
   end
   return value
 end

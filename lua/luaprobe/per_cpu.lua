@@ -79,8 +79,10 @@ function M.codec(one, stride, cpus)
     return setmetatable(list, PerCpu)
   end
   local is_array = one.type ~= nil and one.type.kind == "array" -- then a list of numbers is one CPU's value
+  local is_number = one.type ~= nil and not one.type.members and not is_array -- then no table is one CPU's value
   local function encode(address, new, what)
-    local is_table = type(new) == "table" and new[1] ~= nil and (not is_array or type(new[1]) ~= "number")
+    local is_table = type(new) == "table"
+      and (is_number or new[1] ~= nil and (not is_array or type(new[1]) ~= "number"))
     local is_list = getmetatable(new) == PerCpu or is_table and #new == cpus
     if is_table and not is_list then
       err.raise { code = "EINVAL", stage = "map",

@@ -135,8 +135,13 @@ function M.layout(types, type)
   return add_layout(layout)
 end
 
---- The same for a type of FFI's own.
+--- The same for a type of FFI's own. FFI makes its members constant, and not what is in those that are arrays or
+-- structs: nothing but luaprobe.layout can declare such a type.
 function M.ffi_layout(ctype)
+  local has_size, size = pcall(ffi.sizeof, ctype)
+  if not has_size or not size then
+    err.misuse("%s has no size of its own: leave out the array at its end", tostring(ctype))
+  end
   return add_layout {
     ctype = ctype, pointer = ffi.typeof("const $ *", ctype), copy_pointer = ffi.typeof("$ *", ctype),
     name = tostring(ctype),

@@ -13,13 +13,15 @@ local err = require "luaprobe.error"
 local ENOENT = -2
 local key = ffi.new "int[1]"
 
-local function is_number(owner)
-  return type(owner) == "number" and owner % 1 == 0 and owner >= 0 and owner < 2 ^ 31
+local function is_number_from(least)
+  return function(owner)
+    return type(owner) == "number" and owner % 1 == 0 and owner >= least and owner < 2 ^ 31
+  end
 end
 
 local KEYS = {
-  sk_storage = { is = is_number, name = "the number of a socket's descriptor" },
-  task_storage = { is = is_number, name = "a process's pid" },
+  sk_storage = { is = is_number_from(0), name = "the number of a socket's descriptor" },
+  task_storage = { is = is_number_from(1), name = "a process's pid" },
   other = { is = function(owner) return err.is_path(owner) end, name = "a path" },
 }
 
@@ -35,7 +37,9 @@ local function open_owner(self, owner)
   if self.kind == "sk_storage" then return owner, false end
   if self.kind == "cgrp_storage" then return open_cgroup(self, owner), true end
   local is_task = self.kind == "task_storage"
-  return err.check(is_task and C.lp_fd_of_process(owner) or C.lp_fd_of_path(owner)), true
+  local fd = is_task and C.lp_fd_of_process(owner) or C.lp_fd_of_path(owner)
+  if fd < 0 then entries.failed(self) end
+  return fd, true
 end
 
 local function with_owner(self, owner, call)
