@@ -94,16 +94,18 @@ static int attempt(lua_State *lua)
     return lua_error(lua);
 }
 
-static int load_attempt(lua_State *lua)
+static int load(lua_State *lua)
 {
-    lua_pushcfunction(lua, attempt);
+    lua_pushvalue(lua, lua_upvalueindex(1));
     return 1;
 }
 
-static int load_guard(lua_State *lua)
+/* Makes a function a module; package.preload is on top of the stack. */
+static void preload(lua_State *lua, const char *name, lua_CFunction function)
 {
-    lua_pushcfunction(lua, guard);
-    return 1;
+    lua_pushcfunction(lua, function);
+    lua_pushcclosure(lua, load, 1);
+    lua_setfield(lua, -2, name);
 }
 
 void lp_interrupt_open(lua_State *lua)
@@ -111,9 +113,7 @@ void lp_interrupt_open(lua_State *lua)
     state = lua;
     lua_getglobal(lua, "package");
     lua_getfield(lua, -1, "preload");
-    lua_pushcfunction(lua, load_guard);
-    lua_setfield(lua, -2, "luaprobe.guard");
-    lua_pushcfunction(lua, load_attempt);
-    lua_setfield(lua, -2, "luaprobe.attempt");
+    preload(lua, "luaprobe.guard", guard);
+    preload(lua, "luaprobe.attempt", attempt);
     lua_pop(lua, 2);
 }
