@@ -40,6 +40,14 @@ function M.write(text)
   io.stdout:write(text)
 end
 
+--- Whether there is one that has events to show.
+function M.has_traces()
+  for _, one in ipairs(running) do
+    if one.pull then return true end
+  end
+  return false
+end
+
 --- Takes the events of all traces out of their buffers.
 -- @treturn string what there is to show, "" when there is nothing
 function M.pull()

@@ -8,7 +8,7 @@ local takes = require "luaprobe.takes"
 
 local M = {}
 
-local chunks = {} -- that succeeded: { text =, source = }
+local chunks = {} -- that succeeded: { text =, source =, traces = whether events came after it }
 
 local function seconds_since(time)
   return (tonumber(C.lp_time_monotonic()) - time) / 1e9
@@ -85,7 +85,7 @@ end
 -- @tparam string text as it was typed
 -- @tparam string source as it was compiled
 function M.remember(text, source)
-  chunks[#chunks + 1] = { text = text, source = source }
+  chunks[#chunks + 1] = { text = text, source = source, traces = live.has_traces() }
 end
 
 -- Asking for help, or for this very thing, is no part of a script.
@@ -99,12 +99,14 @@ local HEAD = [[
 lp, ffi = require "luaprobe", require "ffi"
 function help(...) return require("luaprobe.help").show(...) end
 
--- Prints what a chunk gave, as the prompt does.
+-- Prints what a chunk gave, and what was traced by then, as the prompt does.
 local SHOW
 do
-  local pretty, select = lp.pretty, select
+  local pretty, select, live = lp.pretty, select, require "luaprobe.live"
+  live.shows_events = true
   function SHOW(...)
     for i = 1, select("#", ...) do pretty((select(i, ...))) end
+    live.write(live.pull())
   end
 end
 
@@ -119,9 +121,9 @@ local function is_plain(source)
 end
 
 -- Else a chunk is a function, as at the prompt: what is local to it ends with it, and so does what it returns from.
-local function as_statement(source, show)
-  source = source:match "^%s*(.-)%s*$"
-  if is_plain(source) then return source .. "\n" end
+local function as_statement(chunk, show)
+  local source = chunk.source:match "^%s*(.-)%s*$"
+  if is_plain(source) then return source .. "\n" .. (chunk.traces and show .. "()\n" or "") end
   local ends = source:find "\n" or source:find("--", 1, true)
   return ("%s((function(...)%s end)())\n"):format(show, ends and "\n" .. source .. "\n" or " " .. source)
 end
@@ -138,7 +140,7 @@ local function script()
   local show = free_name "show"
   local parts = { (HEAD:gsub("SHOW", show)) }
   for _, chunk in ipairs(chunks) do
-    if not is_about_the_session(chunk.text) then parts[#parts + 1] = as_statement(chunk.source, show) end
+    if not is_about_the_session(chunk.text) then parts[#parts + 1] = as_statement(chunk, show) end
   end
   return table.concat(parts)
 end
