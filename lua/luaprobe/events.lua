@@ -128,6 +128,7 @@ end
 -- @tparam[opt] number offset the place of the time in them
 -- @tparam[opt] number delay nanoseconds to wait for others
 function Stream:order(offset, delay)
+  if not self.source then return end
   if offset then
     err.check(C.lp_source_order(self.source, offset, delay))
     self.ordered = true

@@ -197,21 +197,23 @@ local function drain(on_error)
 end
 
 -- Sleeps until the first of the sources and timers wants to be looked at.
-local function sleep()
-  local first, until_time = nil, next_due()
+local function sleep(until_time)
+  local first, due = nil, next_due()
   for _, subscription in ipairs(subscriptions) do
     local tick = subscription.reader:next_tick()
     first = first and math.min(first, tick) or tick
   end
-  err.check(C.lp_source_wait(limits.cut(first or 1000, until_time)))
+  if due and until_time then due = math.min(due, until_time) end
+  err.check(C.lp_source_wait(limits.cut(first or 1000, due or until_time)))
 end
 
-local function loop(on_error)
-  while not state.stopped and (#subscriptions > 0 or #timers > 0) do
+local function loop(on_error, until_time)
+  for _, subscription in ipairs(subscriptions) do subscription.reader:resume() end
+  while not state.stopped and (until_time or #subscriptions > 0 or #timers > 0) do
     local count = round(on_error)
     fire_timers(on_error)
-    if limits.reached() then return drain(on_error) end
-    if count == 0 and not state.stopped then sleep() end
+    if limits.reached() or until_time and limits.now() >= until_time then return drain(on_error) end
+    if count == 0 and not state.stopped then sleep(until_time) end
   end
 end
 
@@ -220,17 +222,15 @@ local RUN_OPTIONS = { on_error = true, timeout = takes.delay }
 --- Delivers events and calls timers until lp.stop(), Ctrl-C, SIGTERM, the end of -d SECONDS, or until there is nothing
 -- left to wait for.
 -- @tparam[opt] table opts `on_error`: what lp.on and timers do that do not say themselves; `timeout`: seconds after
---   which it ends, and not before, even if there is nothing to wait for
+--   which it ends, and not before, even if there is nothing to wait for; what is in the buffers is still delivered
 -- @raise what a handler raised; a text names the line of the handler
 function M.run(opts)
   opts = takes.options("lp.run", opts, RUN_OPTIONS)
   check_on_error(opts.on_error)
   state.stopped = false
-  local limit = opts.timeout and M.after(opts.timeout, M.stop)
   limits.begin()
-  local ok, failure = pcall(loop, opts.on_error)
+  local ok, failure = pcall(loop, opts.on_error, opts.timeout and limits.now() + opts.timeout * 1e9)
   limits.finish()
-  if limit then limit.stop() end
   if not ok then error(failure, 0) end
 end
 

@@ -21,20 +21,23 @@ Reader.__index = Reader
 -- @tparam table opts `max_delay`, `timeout` (seconds), `order` ("time")
 function M.new(map, stream, layout, opts)
   local delay = opts.max_delay and opts.max_delay * 1000 or tick.IDLE
-  if opts.order then
-    -- Half of the delay to wait for others, the other half until the next look.
-    delay = delay / 2
-    stream:order(layout.time, delay * 1e6)
-  else
-    stream:order(nil)
-  end
-  return setmetatable({
+  if opts.order then delay = delay / 2 end -- half of it to wait for others, the other half until the next look
+  local self = setmetatable({
     map = map,
     stream = stream,
     pointer = layout.pointer, type_size = layout.size, type_name = layout.name,
     timeout = opts.timeout and opts.timeout * 1e9,
     longest_tick = math.max(1, math.floor(delay)),
+    time = opts.order and layout.time, order_delay = delay * 1e6,
   }, Reader)
+  self:resume()
+  return self
+end
+
+--- Has the stream's events come as this loop wants them, by their time or as they are: another loop over the stream,
+-- or the end of an earlier one, which waits for nothing, may have changed that.
+function Reader:resume()
+  self.stream:order(self.time, self.order_delay)
 end
 
 -- The loop shall end: what is in the buffers is still delivered, but no more than they hold: a busy machine could fill

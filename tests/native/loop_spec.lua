@@ -128,6 +128,31 @@ describe("the loop", function()
     assert.is_truthy(errors.first_error:find "loop_spec.lua:%d+: mine$", errors.first_error)
   end)
 
+  it("delivers what is in the buffers when its time is over, and goes on in order", function()
+    for _, order in ipairs { "none", "time" } do
+      local seen, last, late = 0, 0, 0
+      local subscription = lp.on(object.maps.events, function(event, _, _, is_late)
+        seen = seen + 1
+        if is_late or event.time < last then late = late + 1 end
+        last = event.time
+      end, { order = order == "time" and order or nil, max_delay = 5 })
+      for i = 1, 2 do
+        calls(1500)
+        lp.run { timeout = 0 }
+        assert.are.equal(i * 3000, seen)
+      end
+      if order == "time" then
+        calls(1)
+        lp.after(0, lp.stop)
+        lp.run()
+        assert.are.equal(6000, seen) -- they wait for others again
+        assert.are.equal(0, late)
+        lp.run { timeout = 0 }
+      end
+      subscription.stop()
+    end
+  end)
+
   it("calls thousands of timers, and goes on for its timeout when there is nothing else", function()
     local called = 0
     for _ = 1, 10000 do lp.after(0.01, function() called = called + 1 end) end
