@@ -140,10 +140,13 @@ end
 local DIAGNOSES = {
   ENODEV = { kernel_config },
   ENOENT = { several_of_name, M.absent_module, several_variants, unknown_name, notrace, probes_off },
-  EINVAL = { blacklisted, notrace, several_of_name, M.absent_module, unknown_name },
+  EINVAL = { blacklisted, notrace, several_of_name, M.absent_module, several_variants, unknown_name },
   EADDRNOTAVAIL = { several_of_name, blacklisted, M.absent_module, several_variants, unknown_name, notrace },
   EOPNOTSUPP = { blacklisted, notrace },
 }
+
+-- What kernels say to a name that they do not have; tracefs says EINVAL since Linux 6.6.
+local MAY_BE_ABSENT = { ENOENT = true, EADDRNOTAVAIL = true, EINVAL = true }
 
 --- Explains why a kernel function could not be probed.
 -- @tparam table target a luaprobe.target: a kernel function
@@ -153,9 +156,9 @@ local DIAGNOSES = {
 function M.explain(target, reason)
   local name, module = target.name, target.category
   if name == "" then return reason end
-  if reason.code == "ENOENT" or reason.code == "EADDRNOTAVAIL" then
+  if MAY_BE_ABSENT[reason.code] and #M.machine.ksyms.find(name) == 0 then
     local found = variants(name)
-    if #found == 1 and #M.machine.ksyms.find(name) == 0 then return reason, found[1] end
+    if #found == 1 then return reason, found[1] end
   end
   for _, diagnose in ipairs(DIAGNOSES[reason.code] or {}) do
     local ok, message, hint = pcall(diagnose, name, module)

@@ -71,16 +71,22 @@ describe("the doctor", function()
   end)
 
   it("replaces a function by the one that the compiler made of it", function()
-    local message, _, replacement = explain("kprobe:do_work", "ENOENT")
-    assert.are.equal("do_work.isra.0", replacement)
-    assert.are.equal("?", message)
+    for _, code in ipairs { "ENOENT", "EADDRNOTAVAIL", "EINVAL" } do
+      local message, _, replacement = explain("kprobe:do_work", code)
+      assert.are.equal("do_work.isra.0", replacement)
+      assert.are.equal("?", message)
+    end
+    assert.is_nil(select(3, explain("kprobe:do_work", "EIO")))
   end)
 
   it("lists them when there are several", function()
-    local message, hint, replacement = explain("kprobe:many", "ENOENT")
-    assert.are.equal("kprobe:many: the compiler made several functions of many: many.part.0, many.constprop.0", message)
-    assert.are.equal("choose one: kprobe:many.part.0", hint)
-    assert.is_nil(replacement)
+    for _, code in ipairs { "ENOENT", "EINVAL" } do
+      local message, hint, replacement = explain("kprobe:many", code)
+      assert.are.equal("kprobe:many: the compiler made several functions of many: many.part.0, many.constprop.0",
+        message)
+      assert.are.equal("choose one: kprobe:many.part.0", hint)
+      assert.is_nil(replacement)
+    end
   end)
 
   it("counts functions of the same name, and says how to choose", function()
