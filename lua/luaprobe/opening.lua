@@ -3,6 +3,7 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local multi = require "luaprobe.multi"
 local options = require "luaprobe.options"
 local probes = require "luaprobe.probe"
 local resolve = require "luaprobe.resolve"
@@ -46,22 +47,6 @@ local function add_one(handle, target)
     if C.lp_probe_add(handle, targets.raw(place)) == 0 then return true end
     return nil, err.last()
   end)
-end
-
-local names_type = ffi.typeof "const char *[?]"
-local offsets_type = ffi.typeof "uint64_t[?]"
-
--- How "multi" takes functions: the kernel's by name, those of a binary by offset.
-local function names_of(list)
-  local names = names_type(#list)
-  for i, target in ipairs(list) do names[i - 1] = target.name end
-  return names
-end
-
-local function offsets_of(list)
-  local offsets = offsets_type(#list)
-  for i, target in ipairs(list) do offsets[i - 1] = target.offset end
-  return offsets
 end
 
 local PROGRESS_EVERY = 1e9 -- nanoseconds
@@ -138,49 +123,19 @@ local function open_joined(text, list, raw)
 end
 
 -- One handle for all functions, by one link. What it points to must outlive it, so the destructor keeps that.
-local function open_multi(list, raw)
-  local array = targets.is_user(list[1]) and offsets_of(list) or names_of(list)
-  raw.count = #list
-  if targets.is_user(list[1]) then raw.offsets = array else raw.functions = array end
-  local handle, failure = open_handle(list[1], raw)
+local function open_multi(wanted, list, raw)
+  local functions, failure = multi.functions(wanted, list, explained)
+  if not functions then return nil, failure end
+  local array, is_of_names = multi.array(functions)
+  raw.count = #functions
+  if is_of_names then raw.functions = array else raw.offsets = array end
+  local handle
+  handle, failure = open_handle(functions[1], raw)
   if not handle then return nil, failure end
   return { ffi.gc(handle, function(closed)
     C.lp_probe_close(closed)
-    return array, list
+    return array, functions
   end) }
-end
-
--- Whether one handle can be for all: functions of the kernel, or of one binary.
-local function are_one_set(list)
-  local first = list[1]
-  if targets.is_kernel(first) then return true end
-  if not targets.is_function_of_binary(first) then return false end
-  for _, target in ipairs(list) do
-    if target.path ~= first.path then return false end
-  end
-  return true
-end
-
--- A target that mechanism multi cannot take; it goes to the start of kernel functions that have a name.
-local function unfit_for_multi(list)
-  if not targets.is_kernel(list[1]) then return nil end
-  for _, target in ipairs(list) do
-    if target.offset > 0 then return target end
-  end
-end
-
-local function check_multi(list)
-  local unfit = unfit_for_multi(list)
-  if unfit then
-    return { code = "EINVAL", stage = "attach",
-      message = ("%s: mechanism multi goes to the start of a function only"):format(unfit.text),
-      hint = "use mechanism auto, link, perf or legacy" }
-  end
-  if not are_one_set(list) then
-    return { code = "EINVAL", stage = "attach",
-      message = ("%s: mechanism multi is for kernel functions, or for those of one binary"):format(list[1].text),
-      hint = "attach them one after the other, or use mechanism auto" }
-  end
 end
 
 -- How a probe of the targets is called: the pattern, or the first of a list.
@@ -191,7 +146,7 @@ end
 
 -- Whether all can join one event. Addresses cannot: tracefs takes them all for the same place.
 local function are_joinable(list, mechanism)
-  if #list < 2 or (mechanism ~= "auto" and mechanism ~= "legacy") or not are_one_set(list) then return false end
+  if #list < 2 or (mechanism ~= "auto" and mechanism ~= "legacy") or not multi.are_one_set(list) then return false end
   for _, target in ipairs(list) do
     if targets.is_kernel(target) and target.name == "" then return false end
   end
@@ -208,10 +163,18 @@ local function open_named(text, list, raw)
   return { handle }
 end
 
+-- Only wildcards stand for functions that share a name, and most runs have none.
+local function tell_apart(wanted, list)
+  for _, target in ipairs(targets.is_kernel(list[1]) and wanted or {}) do
+    if target.wildcard then return require("luaprobe.namesakes").tell_apart(wanted, list) end
+  end
+  return list, {}
+end
+
 -- Handles for many functions on a kernel that has no multi, or for one.
 local function open_without_multi(wanted, list, raw)
   local text = text_of(wanted)
-  local named, addresses = resolve.tell_namesakes_apart(wanted, list)
+  local named, addresses = tell_apart(wanted, list)
   local handles, failure = open_named(text, named, raw)
   if not handles then return nil, failure end
   local others
@@ -229,7 +192,7 @@ local function wants_multi(list, raw)
   local mechanism = ffi.string(raw.mechanism)
   if mechanism ~= "auto" then return mechanism == "multi" end
   if raw.maxactive > 0 then return false end -- only legacy has it
-  return #list > 1 and are_one_set(list) and not unfit_for_multi(list)
+  return #list > 1 and multi.are_one_set(list) and not multi.unfit(list)
 end
 
 -- The kernel ignores the process there, so the program would run for all.
@@ -252,22 +215,18 @@ function M.open(program, wanted, opts)
   local list, failure = resolve.all(wanted, opts)
   if not list then err.raise(program:told(failure)) end
   local raw = raw_options(opts, list[1])
-  local mechanism = ffi.string(raw.mechanism)
-  local multi = wants_multi(list, raw)
-  failure = multi and check_multi(list)
-  local handles
-  if multi and not failure then
-    handles, failure = open_multi(list, raw)
-  elseif not failure then
-    handles, failure = open_without_multi(wanted, list, raw)
-  end
-  if not handles then err.raise(program:told(failure)) end
-  -- What to do where the kernel turns out to have no "multi".
-  local without_multi = multi and mechanism == "auto" and function()
+  local is_chosen = ffi.string(raw.mechanism) == "multi"
+  -- What to do instead of multi, and where the kernel turns out to have none.
+  local function without_multi()
     raw.count = 0
     return open_without_multi(wanted, list, raw)
-  end or nil
-  return probes.new(program, text_of(wanted), handles, without_multi)
+  end
+  local handles
+  if wants_multi(list, raw) then handles, failure = open_multi(wanted, list, raw) end
+  local by_multi = handles ~= nil
+  if not by_multi and not is_chosen then handles, failure = without_multi() end
+  if not handles then err.raise(program:told(failure)) end
+  return probes.new(program, text_of(wanted), handles, by_multi and not is_chosen and without_multi or nil)
 end
 
 return M

@@ -163,40 +163,6 @@ local function one(target, opts)
   return kernel_functions(target)
 end
 
--- Symbols by name, of names that several functions have.
-local function namesakes(wanted)
-  local by_name, several = {}, {}
-  for _, target in ipairs(wanted) do
-    for _, symbol in ipairs(target.wildcard and ksyms().find(target.name, category_of(target)) or {}) do
-      local list = by_name[symbol.name] or {}
-      by_name[symbol.name] = list
-      list[#list + 1] = symbol
-      if #list > 1 then several[symbol.name] = list end
-    end
-  end
-  return several
-end
-
---- Puts addresses in place of those names of a wildcard that several functions have: newer kernels (6.6, and updates of
--- older ones) refuse such a name, and others take the first function of it.
--- @tparam {table,…} wanted the targets as the user wrote them
--- @tparam {table,…} list what they stand for
--- @treturn {table,…} what has a name of its own
--- @treturn {table,…} the addresses; some of them may be notrace, which only the kernel can tell
-function M.tell_namesakes_apart(wanted, list)
-  if not targets.is_kernel(list[1]) then return list, {} end
-  local several = namesakes(wanted)
-  local named, addresses = {}, {}
-  for _, target in ipairs(list) do
-    local symbols = several[target.name]
-    if not symbols then named[#named + 1] = target end
-    for _, symbol in ipairs(symbols or {}) do
-      addresses[#addresses + 1] = targets.with(target, { name = "", offset = symbol.address })
-    end
-  end
-  return named, addresses
-end
-
 -- What tells targets of one kind apart; patterns of a list may stand for the same one.
 local function place_of(target)
   local is_found = targets.is_function_of_binary(target) -- then its offset says all
