@@ -38,8 +38,24 @@ local function explained(target, try)
   return try(targets.with(target, { name = replacement }))
 end
 
+-- tracefs takes an address at which nothing is, for a module that may come one day; perf_event_open says so.
+local function refused_address(target, handle)
+  if not targets.is_kernel(target) or target.name ~= "" or ffi.string(C.lp_probe_mechanism(handle)) ~= "legacy" then
+    return nil
+  end
+  local there, failure = open_handle(target, raw_options({ mechanism = "perf" }, target))
+  if there then C.lp_probe_close(ffi.gc(there, nil)) end
+  return failure and failure.code == "ENOENT" and failure or nil
+end
+
 local function open_one(target, raw)
-  return explained(target, function(place) return open_handle(place, raw) end)
+  return explained(target, function(place)
+    local handle, failure = open_handle(place, raw)
+    failure = failure or refused_address(place, handle)
+    if not failure then return handle end
+    if handle then C.lp_probe_close(ffi.gc(handle, nil)) end
+    return nil, failure
+  end)
 end
 
 local function add_one(handle, target)

@@ -157,13 +157,16 @@ describe("a kprobe", function()
   end)
 
   it("at an address of nothing is told so", function()
-    local object, program = open "on_kprobe"
-    for _, address in ipairs { "0x1", "0xffffffffffffffff" } do
-      local ok, reason = pcall(program.attach, program, "kprobe:" .. address)
-      assert.is_false(ok)
-      assert.is_nil(tostring(reason):find("security module", 1, true), tostring(reason))
+    for _, kind in ipairs { "kprobe", "kretprobe" } do
+      local object, program = open("on_" .. kind)
+      for _, mechanism in ipairs { "auto", "perf", "legacy" } do
+        for _, address in ipairs { "0x1", "0xdead", "0xffff888000000000", "0xffffffffffffffff" } do
+          local reason = helper.refusal(program.attach, program, { [kind] = address, mechanism = mechanism })
+          helper.contains(reason, kind .. ":" .. address .. ": no function of this kernel is at this address")
+        end
+      end
+      object:close()
     end
-    object:close()
   end)
 
   -- A function that there is only as the compiler changed it, on the kernels that the guests run.
