@@ -148,6 +148,22 @@ local DIAGNOSES = {
 -- What kernels say to a name that they do not have; tracefs says EINVAL since Linux 6.6.
 local MAY_BE_ABSENT = { ENOENT = true, EADDRNOTAVAIL = true, EINVAL = true }
 
+local LONGEST = 65536 -- bytes: no function of the kernel's is longer
+
+-- Whether no function is at an address; false where addresses are hidden from this user.
+local function is_nowhere(address)
+  local name, offset = M.machine.ksyms.at(address)
+  return (not name or offset > LONGEST) and M.machine.ksyms.at(-1ULL) ~= nil
+end
+
+-- Linux 5.10 says of such an address what it says of functions that are notrace.
+local function explain_address(target, reason)
+  if reason.code ~= "EINVAL" or not is_nowhere(target.offset) then return reason end
+  reason.code, reason.message = "ENOENT", target.text .. ": no function of this kernel is at this address"
+  reason.hint = "addresses change at every boot; see /proc/kallsyms, or name the function"
+  return reason
+end
+
 --- Explains why a kernel function could not be probed.
 -- @tparam table target a luaprobe.target: a kernel function
 -- @tparam table reason the structured error of the attempt; its message and hint are made better
@@ -155,7 +171,7 @@ local MAY_BE_ABSENT = { ENOENT = true, EADDRNOTAVAIL = true, EINVAL = true }
 -- @treturn string|nil the name to probe instead, when the compiler made exactly one other function of this one
 function M.explain(target, reason)
   local name, module = target.name, target.category
-  if name == "" then return reason end
+  if name == "" then return explain_address(target, reason) end
   if MAY_BE_ABSENT[reason.code] and #M.machine.ksyms.find(name) == 0 then
     local found = variants(name)
     if #found == 1 then return reason, found[1] end

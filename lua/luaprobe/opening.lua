@@ -45,7 +45,7 @@ local function refused_address(target, handle)
   end
   local there, failure = open_handle(target, raw_options({ mechanism = "perf" }, target))
   if there then C.lp_probe_close(ffi.gc(there, nil)) end
-  return failure and failure.code == "ENOENT" and failure or nil
+  return failure and failure.code ~= "ENODEV" and failure or nil
 end
 
 local function open_one(target, raw)

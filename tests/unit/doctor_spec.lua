@@ -119,6 +119,14 @@ describe("the doctor", function()
     assert.is_truthy(explain("kprobe:vfs_read", "ENOENT"):find "switched off")
   end)
 
+  it("tells an address of nothing from one that cannot be probed", function()
+    for _, address in ipairs { "0x1", "0xffff888000000000", "0xffffffff91000000", "0xffffffffffffffff" } do
+      assert.are.equal(("kprobe:%s: no function of this kernel is at this address"):format(address),
+        (explain("kprobe:" .. address, "EINVAL")))
+    end
+    assert.are.equal("?", (explain("kprobe:0xffffffff81000580", "EINVAL")))
+  end)
+
   it("leaves alone what it does not know", function()
     assert.are.same({ "?", "!" }, { explain("kprobe:vfs_read", "EIO") })
     assert.are.same({ "?", "!" }, { explain("kprobe:0xffffffff81000000", "ENOENT") })
