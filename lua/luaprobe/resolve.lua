@@ -62,14 +62,21 @@ end
 
 local path_buffer = ffi.new "char[4096]"
 
+-- The last error of C's, which knows the binary only.
+local function told(target)
+  local failure = err.last()
+  failure.message = target.text .. ": " .. failure.message
+  return failure
+end
+
 -- The binary of a target, opened: handle and path; nil and the error.
 local function open_binary(target, opts)
   if C.lp_library_find(target.path, opts.pid or 0, path_buffer, ffi.sizeof(path_buffer)) ~= 0 then
-    return nil, err.last()
+    return nil, told(target)
   end
   local path = ffi.string(path_buffer)
   local binary = C.lp_binary_open(path)
-  if binary == nil then return nil, err.last() end
+  if binary == nil then return nil, told(target) end
   return ffi.gc(binary, C.lp_binary_close), path
 end
 
@@ -88,16 +95,30 @@ local function locate(binary, path, target)
   offset_buffer[0] = target.offset
   local code = target.name ~= "" and C.lp_binary_resolve(binary, target.name, target.offset, offset_buffer) or 0
   if code == 0 then code = C.lp_binary_check(binary, offset_buffer[0]) end
-  if code ~= 0 then
-    local failure = err.last()
-    failure.message = target.text .. ": " .. failure.message
-    return nil, failure
-  end
+  if code ~= 0 then return nil, told(target) end
   return targets.with(target, { path = path, offset = offset_buffer[0], wildcard = false })
 end
 
 local raw_function = ffi.new "struct lp_binary_function"
 local position = ffi.new "uint64_t[1]"
+
+local function names_of(binary)
+  local names = {}
+  position[0] = 0
+  while C.lp_binary_function(binary, position, raw_function) do names[#names + 1] = ffi.string(raw_function.name) end
+  return names
+end
+
+-- What to write instead of a name as C++ and Rust have it in the source.
+local function mangled_hint(binary, target)
+  local list = require("luaprobe.mangled").find(target.name, names_of(binary))
+  local kind = target.word .. ":" .. target.path .. ":"
+  if #list == 0 then
+    return ("functions of C++ and Rust have mangled names in a binary; see what there is: luaprobe list '%s*'")
+      :format(kind)
+  end
+  return "write its mangled name: " .. kind .. table.concat(list, " or ", 1, math.min(#list, 3))
+end
 
 -- The functions of a wildcard, each place once.
 local function matching(binary, path, target)
@@ -122,7 +143,11 @@ local function user_functions(target, opts)
   if target.returns and C.lp_binary_is_go(binary) and not opts.force then return nil, go_refusal(target, path) end
   local located, failure = locate(binary, path, target)
   if located then return { located } end
-  if target.wildcard then return matching(binary, path, target) end
+  if failure.code == "ENOENT" and require("luaprobe.mangled").is_source_name(target.name) then
+    failure.hint = mangled_hint(binary, target)
+  elseif target.wildcard then
+    return matching(binary, path, target)
+  end
   return nil, failure
 end
 

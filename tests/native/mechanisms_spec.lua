@@ -390,6 +390,28 @@ describe("a binary", function()
     assert.are.equal(7, count(path, "uprobe:" .. path .. ":callee"))
   end)
 
+  it("has mangled names, which the name in the source leads to", function()
+    local object, program = open "on_uprobe"
+    local function hint(name) return helper.refusal(program.attach, program, "uprobe:" .. callee .. ":" .. name) end
+    for _, name in ipairs { "ns::Foo::bar(int)", "ns::Foo::bar" } do
+      helper.contains(hint(name), ("uprobe:%s:%s: "):format(callee, name), "has no function " .. name,
+        ("write its mangled name: uprobe:%s:_ZN2ns3Foo3barEi"):format(callee))
+    end
+    for _, name in ipairs { "ns::Foo::baz(int)", "ns::F*", "other(int)" } do
+      helper.contains(hint(name), ("luaprobe list 'uprobe:%s:*'"):format(callee))
+    end
+    object:close()
+  end)
+
+  it("that is not there is told with the target", function()
+    local object, program = open "on_uprobe"
+    helper.contains(helper.refusal(program.attach, program, "uprobe:/nonexistent:f"),
+      "uprobe:/nonexistent:f: /nonexistent: No such file or directory", "name a program or library by its path")
+    helper.contains(helper.refusal(program.attach, program, "uprobe:nonexistent:f"),
+      "uprobe:nonexistent:f: there is no program or library 'nonexistent'")
+    object:close()
+  end)
+
   it("that is stripped is resolved by the debug file of its build-id", function()
     if helper.run "command -v objcopy readelf" == "" then return pending "objcopy is not installed" end
     local directory, remove = helper.temporary_directory()
