@@ -365,6 +365,8 @@ int lp_target_parse(const char *text, struct lp_target *out)
         return malformed(text, kind, "it says nothing behind the kind");
     if (!parse_form(kind->form, span_of(text + word + 1), out))
         return malformed(text, kind, "what follows the kind cannot be read");
+    if (kind->form == FUNCTION && find_kind(out->category, strlen(out->category)))
+        return malformed(text, kind, "it names a second kind of probe; no module is called so");
     out->kind = kind->kind;
     out->returns = kind->kind == LP_KRETPROBE || kind->kind == LP_KRETSYSCALL || kind->kind == LP_URETPROBE ||
                    kind->kind == LP_FEXIT;

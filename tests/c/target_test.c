@@ -104,6 +104,8 @@ static void malformed_targets_are_refused_with_a_hint(void **state)
         "kprobe:0x0",
         "kprobe:a:b:c",
         "kprobe::f",
+        "kprobe:ksyscall:getpgid",
+        "kretprobe:kprobe:vfs_read",
         "kretprobe:vfs_read+8",
         "ksyscall:open at",
         "uprobe:libc",
