@@ -27,11 +27,15 @@ local function open_handle(target, raw)
   return ffi.gc(handle, C.lp_probe_close)
 end
 
+local function has_doctor(target)
+  return targets.is_kernel(target) or target.kind == C.LP_TRACEPOINT
+end
+
 -- What `try` makes of a target, or nil and the error, as the doctor explains it. A function that the compiler renamed
 -- is taken by its new name, and that is said.
 local function explained(target, try)
   local result, failure = try(target)
-  if result or not targets.is_kernel(target) then return result, failure end
+  if result or not has_doctor(target) then return result, failure end
   local explanation, replacement = require("luaprobe.doctor").explain(target, failure) -- only failures need it
   if not replacement then return nil, explanation end
   io.stderr:write(("luaprobe: %s: this kernel has it as %s only\n"):format(target.text, replacement))

@@ -15,6 +15,8 @@ ffffffff81000500 t many.part.0
 ffffffff81000540 t many.constprop.0
 ffffffff81000580 T quiet
 ffffffff810005c0 T forbidden
+ffffffff810005d0 T __x64_sys_getpgid
+ffffffff810005e0 T __arm64_sys_getpgid
 ffffffff81000600 D a_variable
 ffffffffc0000000 t ext4_readdir	[ext4]
 ]]
@@ -35,6 +37,9 @@ describe("the doctor", function()
       blacklist = function() return { forbidden = true } end,
       by_ftrace = function(name) return { traced[name] and name } end,
       debugfs = function() return "1\n" end,
+      tracepoints = function()
+        return { { category = "sched", name = "sched_switch" }, { category = "sched", name = "sched_wakeup" } }
+      end,
       exists = function(path) return files[path] ~= nil end,
       read = function(path) return files[path] end,
       release = function() return "6.1.0" end,
@@ -64,6 +69,21 @@ describe("the doctor", function()
     local message, hint = explain("kprobe:vfs_raed", "ENOENT")
     assert.are.equal("kprobe:vfs_raed: this kernel has no function vfs_raed that can be probed", message)
     assert.are.equal("did you mean vfs_read? It may also be inlined into its callers", hint)
+  end)
+
+  it("names the system call", function()
+    local message, hint = explain("kprobe:sys_getpgid", "ENOENT")
+    assert.are.equal("kprobe:sys_getpgid: this kernel has no function sys_getpgid that can be probed", message)
+    assert.are.equal("did you mean ksyscall:getpgid? System calls have wrappers here", hint)
+    assert.is_truthy(select(2, explain("kretprobe:SyS_getpgid", "EINVAL")):find("mean kretsyscall:getpgid", 1, true))
+    assert.is_nil(select(2, explain("kprobe:sys_nothing", "ENOENT")):find "ksyscall")
+  end)
+
+  it("names the nearest tracepoints, or where they are listed", function()
+    local function hint(target) return select(2, explain("tracepoint:" .. target, "ENOENT")) end
+    assert.are.equal("did you mean tracepoint:sched:sched_switch?", hint "sched:sched_swich")
+    assert.are.equal("see what there is: sudo luaprobe list 'tracepoint:sched:*'", hint "sched:x")
+    assert.are.equal("!", hint "nosuch:x")
   end)
 
   it("says that a name like no other may be inlined", function()
