@@ -53,6 +53,11 @@ describe("attach's options", function()
     helper.contains(tostring(reason), "'kprobe:ksyscall:getpgid' is no target: it names a second kind of probe")
   end)
 
+  it("show a NUL in a target as one", function()
+    local _, reason = pcall(options.parse, "kprobe:a\0b")
+    assert.are.equal([['kprobe:a\x00b' is no target: it has a NUL in it]], reason.message)
+  end)
+
   it("say what is wrong with a target", function()
     for _, target in ipairs { "", ":", "kprobe", "kprobe:", "kprob:vfs_read", "kprobe:a b", "kprobe:a+", "kprobe:a+x",
       "kretprobe:a+8", "uprobe:x", "usdt:a", "tracepoint:a", "profile:hz:0", "profile:parsec:1", "uprobe::b",
