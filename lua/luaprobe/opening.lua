@@ -15,7 +15,7 @@ local function raw_options(opts, target)
   local raw = ffi.new "struct lp_probe_options"
   raw.mechanism = opts.mechanism or targets.has_mechanisms(target) and options.default_mechanism() or "auto"
   raw.pid = opts.pid or 0
-  raw.maxactive = target.returns and opts.maxactive or 0 -- entries have no use for it
+  raw.maxactive = targets.takes_maxactive(target) and opts.maxactive or 0 -- an object's other programs ignore it
   raw.has_cookie = opts.cookie ~= nil
   raw.cookie = opts.cookie or 0
   return raw

@@ -115,6 +115,16 @@ function M.takes_pid(target)
   return M.is_user(target) or target.kind >= C.LP_PROFILE
 end
 
+--- Whether it can be told how many calls to follow at once.
+function M.takes_maxactive(target)
+  return target.kind == C.LP_KRETPROBE or target.kind == C.LP_KRETSYSCALL
+end
+
+--- Whether it may have to be forced: into a Go program.
+function M.takes_force(target)
+  return target.kind == C.LP_URETPROBE
+end
+
 --- Whether there are several mechanisms to choose from: all kinds that are perf events.
 function M.has_mechanisms(target)
   return target.kind ~= C.LP_USDT and target.kind ~= C.LP_SECTION

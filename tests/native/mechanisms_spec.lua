@@ -198,6 +198,33 @@ describe("a process", function()
   end)
 end)
 
+describe("an option that means nothing", function()
+  helper.check_leaks(before_each, after_each)
+
+  local function refusal(program_name, opts)
+    local object, program = open(program_name)
+    local reason = helper.refusal(program.attach, program, opts)
+    object:close()
+    return reason
+  end
+
+  it("for a program's target is refused", function()
+    local tracepoint = "tracepoint:syscalls:sys_enter_openat"
+    helper.contains(refusal("on_tracepoint", { target = tracepoint, maxactive = 7 }), tracepoint
+      .. ": maxactive is for kretprobes", "leave maxactive out")
+    helper.contains(refusal("on_uretprobe", { target = "uretprobe:" .. callee .. ":callee", maxactive = 7 }),
+      "maxactive is for kretprobes")
+    helper.contains(refusal("on_uprobe", { target = UPROBE, force = true }), "force is for uretprobes")
+    helper.contains(refusal("on_kprobe", { kprobe = "do_sys_openat2", maxactive = 7 }), "maxactive is for kretprobes")
+  end)
+
+  it("for some of an object's programs is for the others", function()
+    local object = helper.open("getpgid")
+    object:attach { first = { "tracepoint" }, maxactive = 7, force = true }
+    object:close()
+  end)
+end)
+
 describe("a cookie", function()
   helper.check_leaks(before_each, after_each)
 
