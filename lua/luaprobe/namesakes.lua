@@ -69,12 +69,14 @@ end
 -- takes the first function of a name. An address at which ftrace has nothing makes it refuse all of them.
 -- @tparam {table,…} wanted the targets as the user wrote them
 -- @tparam {table,…} list what they stand for: functions of the kernel
--- @treturn {table,…} nil and the error where the kernel does not tell what ftrace has
+-- @treturn {table,…} nil and the error where the kernel does not tell what ftrace has, or it has none of them
 function M.for_multi(wanted, list)
   local named, addressed, are_hidden = M.tell_apart(wanted, list)
   if #addressed == 0 and not are_hidden then return list end
   local is_traceable = not are_hidden and traceable.by_address()
   if not is_traceable then
+    -- A kernel without multi shall say so itself.
+    if require("luaprobe.machine").has_multi(wanted[1].text) == false then return list end
     return nil, { code = "EOPNOTSUPP", stage = "attach",
       message = wanted[1].text .. ": several functions share a name, of which mechanism multi takes the first only",
       hint = "by address it takes all of them, which Linux 6.5 tells unless addresses are hidden "
@@ -84,7 +86,9 @@ function M.for_multi(wanted, list)
   for _, target in ipairs(addressed) do
     if is_traceable(target.offset) then found[#found + 1] = target end
   end
-  return found
+  if #found > 0 then return found end
+  return nil, { code = "ENOENT", stage = "attach",
+    message = wanted[1].text .. ": none of these functions can be traced" }
 end
 
 return M

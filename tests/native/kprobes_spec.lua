@@ -8,6 +8,7 @@ if not helper.is_root() or not helper.has_kprobes() then
 end
 
 local ksyms = require "luaprobe.ksyms"
+local machine = require "luaprobe.machine"
 local traceable = require "luaprobe.traceable"
 local tracefs = require "luaprobe.tracefs"
 
@@ -122,6 +123,8 @@ describe("a kprobe", function()
       else
         assert.are.equal("EOPNOTSUPP", probe.code)
         assert.is_true(given.mechanism == "multi" and helper.kernel_version() < 6005)
+        helper.contains(tostring(probe), machine.has_multi "kprobe:type_sho*" and "several functions share a name"
+          or "this kernel has no mechanism multi")
       end
     end
     object:close()
