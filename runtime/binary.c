@@ -26,7 +26,7 @@ static int refuse(const char *path, const char *why, const char *hint)
     return -EINVAL;
 }
 
-static int check_file(const char *path, int fd)
+static int check_file(const char *path, int fd, uint64_t *size)
 {
     struct stat status;
 
@@ -34,10 +34,17 @@ static int check_file(const char *path, int fd)
         return lp_error_set(errno, "attach", "%s: %s", path, strerror(errno));
     if (!S_ISREG(status.st_mode))
         return refuse(path, "is not a file that could be probed", "name a program or a library");
+    *size = (uint64_t)status.st_size;
     return 0;
 }
 
-static int check_elf(const char *path, Elf *elf)
+/* Without its sections, at the end of the file, a program seems to be stripped of its symbols. */
+static bool holds_sections(const GElf_Ehdr *header, uint64_t size)
+{
+    return header->e_shoff <= size && (uint64_t)header->e_shnum * header->e_shentsize <= size - header->e_shoff;
+}
+
+static int check_elf(const char *path, Elf *elf, uint64_t size)
 {
     GElf_Ehdr header;
     size_t segments;
@@ -47,6 +54,8 @@ static int check_elf(const char *path, Elf *elf)
                       "uprobes go into programs and libraries; of a script, probe its interpreter");
     if (header.e_machine != MACHINE || gelf_getclass(elf) != ELFCLASS64)
         return refuse(path, "is for another processor than this machine's", "name a 64-bit binary of this machine");
+    if (!holds_sections(&header, size))
+        return refuse(path, "is damaged: it ends before its table of sections does", "copy or install it again");
     if (elf_getphdrnum(elf, &segments) != 0 || segments == 0)
         return refuse(path, "has no segments, so it is never run: an object file, or truncated",
                       "name the program or library that it is part of");
@@ -56,6 +65,7 @@ static int check_elf(const char *path, Elf *elf)
 struct lp_binary *lp_binary_open(const char *path)
 {
     struct lp_binary *binary = calloc(1, sizeof(*binary));
+    uint64_t size = 0;
 
     if (!binary || !(binary->path = strdup(path))) {
         lp_error_set(ENOMEM, "attach", "%s: no memory", path);
@@ -67,13 +77,18 @@ struct lp_binary *lp_binary_open(const char *path)
     /* O_NONBLOCK: opening a FIFO nobody writes to would wait for ever. */
     binary->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (binary->fd < 0) {
-        lp_error_set(errno, "attach", "%s: %s", path, strerror(errno));
+        int error = errno;
+
+        lp_error_set(error, "attach", "%s: %s", path, strerror(error));
+        if (error == ENOENT)
+            lp_error_hint(
+                "name a program or library by its path, or without a slash as the shell and the loader find it");
         goto fail;
     }
-    if (check_file(path, binary->fd) != 0)
+    if (check_file(path, binary->fd, &size) != 0)
         goto fail;
     binary->elf = elf_begin(binary->fd, ELF_C_READ, NULL);
-    if (check_elf(path, binary->elf) == 0)
+    if (check_elf(path, binary->elf, size) == 0)
         return binary;
 
 fail:

@@ -401,8 +401,8 @@ struct lp_probe_options {
     uint32_t maxactive; /* calls that a kretprobe can follow at once ("legacy" only); 0: the most, 4,096 */
     bool has_cookie;
     uint64_t cookie;              /* what bpf_get_attach_cookie returns (Linux 5.15) */
-    const char *const *functions; /* "multi": the kernel's functions that a wildcard stands for */
-    const uint64_t *offsets;      /* "multi": the same of user space, as offsets in the file */
+    const char *const *functions; /* "multi": the kernel's functions that a wildcard stands for, by name */
+    const uint64_t *offsets;      /* or by address; those of user space, as offsets in the file */
     uint32_t count;               /* how many */
 };
 

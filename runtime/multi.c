@@ -79,6 +79,7 @@ static void fill(const struct lp_probe *probe, const uint64_t *cookies, struct l
         attr->multi.user.pid = (uint32_t)options->pid;
     } else {
         attr->multi.kernel.symbols = (uintptr_t)options->functions;
+        attr->multi.kernel.addresses = options->functions ? 0 : (uintptr_t)options->offsets;
         attr->multi.kernel.cookies = (uintptr_t)cookies;
         attr->multi.kernel.count = options->count;
         attr->multi.kernel.flags = probe->target.returns ? BPF_F_KPROBE_MULTI_RETURN : 0;

@@ -80,6 +80,15 @@ static bool link_available(const struct lp_probe *probe)
     return lp_kernel_at_least(5, 15);
 }
 
+static int link_refused(const struct lp_probe *probe, int error)
+{
+    if (error != -EINVAL || link_available(probe))
+        return lp_probe_refused(probe, "link", error);
+    lp_error_set(EOPNOTSUPP, "attach", "%s: this kernel has no mechanism link", probe->target.text);
+    lp_error_hint("it needs Linux 5.15; mechanism auto takes what this kernel has");
+    return -EOPNOTSUPP;
+}
+
 static int link_start(struct lp_probe *probe, struct lp_object *object, int program)
 {
     LIBBPF_OPTS(bpf_link_create_opts, opts, .perf_event.bpf_cookie = probe->options.cookie);
@@ -91,7 +100,7 @@ static int link_start(struct lp_probe *probe, struct lp_object *object, int prog
 
         if (fd < 0) {
             (void)probe->mechanism->stop(probe);
-            return lp_probe_refused(probe, "link", fd);
+            return link_refused(probe, fd);
         }
         probe->perfs[i].link_fd = fd;
     }

@@ -159,10 +159,7 @@ int lp_probe_refused(const struct lp_probe *probe, const char *mechanism, int er
 {
     lp_error_set(-error, "attach", "%s: the kernel refused the program (mechanism %s): %s", probe->target.text,
                  mechanism, strerror(-error));
-    if (error == -EINVAL && probe->mechanism == &lp_link)
-        lp_error_hint("mechanism link needs Linux 5.15, and the program the type that the target asks for; "
-                      "mechanism auto takes what this kernel has");
-    else if (error == -EEXIST)
+    if (error == -EEXIST)
         lp_error_hint("does it run there already? Detach that probe first");
     else if (error == -EINVAL)
         lp_error_hint("is the program of the type that this kind of target asks for?");

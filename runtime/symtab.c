@@ -224,7 +224,8 @@ static int not_there(const struct lp_binary *binary, const char *symbol, const s
         lp_error_hint("install its debug symbols, or name the place by its offset in the file: %s:0xOFFSET",
                       binary->path);
     else
-        lp_error_hint("it may be inlined into its callers; see what there is: nm -C %s", binary->path);
+        lp_error_hint("it may be inlined into its callers; see what there is: luaprobe list 'uprobe:%s:*'",
+                      binary->path);
     return -ENOENT;
 }
 

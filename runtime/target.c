@@ -128,6 +128,23 @@ static bool cut_last(struct span *span, const char *separators, struct span *tai
     return false;
 }
 
+/* The same at a colon, but not at those of "::", which C++ and Rust have in names. */
+static bool cut_symbol(struct span *span, struct span *symbol)
+{
+    for (size_t i = span->length; i > 0; i--) {
+        if (span->start[i - 1] != ':')
+            continue;
+        if (i > 1 && span->start[i - 2] == ':') {
+            i--;
+            continue;
+        }
+        *symbol = (struct span){span->start + i, span->length - i};
+        span->length = i - 1;
+        return true;
+    }
+    return false;
+}
+
 static bool cut_first(struct span *span, const char *separators, struct span *head)
 {
     size_t length = strcspn(span->start, separators);
@@ -193,7 +210,7 @@ static bool parse_binary(struct span path, struct lp_target *out)
 {
     struct span symbol;
 
-    if (!cut_last(&path, ":", &symbol) || !copy_printable(out->path, sizeof(out->path), path))
+    if (!cut_symbol(&path, &symbol) || !copy_printable(out->path, sizeof(out->path), path))
         return false;
     if (symbol.length > 0 && isdigit((unsigned char)symbol.start[0]))
         return read_number(symbol, &out->offset);
@@ -348,6 +365,8 @@ int lp_target_parse(const char *text, struct lp_target *out)
         return malformed(text, kind, "it says nothing behind the kind");
     if (!parse_form(kind->form, span_of(text + word + 1), out))
         return malformed(text, kind, "what follows the kind cannot be read");
+    if (kind->form == FUNCTION && find_kind(out->category, strlen(out->category)))
+        return malformed(text, kind, "it names a second kind of probe; no module is called so");
     out->kind = kind->kind;
     out->returns = kind->kind == LP_KRETPROBE || kind->kind == LP_KRETSYSCALL || kind->kind == LP_URETPROBE ||
                    kind->kind == LP_FEXIT;

@@ -35,7 +35,7 @@ int lp_tracepoint_attr(const struct lp_probe *probe, struct perf_event_attr *att
     id = lp_tracefs_event_id(event, target->text);
     if (id == -ENOENT) {
         lp_error_set(ENOENT, "attach", "%s: this kernel has no such tracepoint", target->text);
-        lp_error_hint("see those it has: sudo ls /sys/kernel/tracing/events/%s", target->category);
+        lp_error_hint("see what there is: sudo luaprobe list 'tracepoint:*'");
     }
     if (id < 0)
         return id;

@@ -25,14 +25,18 @@ for event in object.maps.events:each() do
     args.extended and ("%08o"):format(tonumber(event.flags)), event.path)
 end
 
--- What is lost is said. An open that has not returned is still under way, unless the kernel may have missed some.
+-- What is lost is said, as it was before detaching, where entries may outlive returns. An open that has not returned is
+-- still under way, unless the kernel may have missed some.
+local missed, under_way = object.data.missed, object.data.under_way
 object:detach()
-local data, may_have_missed = object.data, false
+local by_returns, may_have_missed = false, false
 for _, probe in ipairs(probes) do
+  by_returns = by_returns or probe.program.returns
   if probe.program.returns and probe.missed ~= 0 then may_have_missed = true end
 end
-lp.missed(data.missed, ("missed %d opens: too many were under way at once for --attach %s on this kernel"):format(
-  data.missed, probes[1].mechanism))
+lp.missed(missed, ("missed %d opens: "):format(missed) .. (by_returns
+  and ("too many were under way at once for --attach %s on this kernel"):format(probes[1].mechanism)
+  or "their returns were not seen"))
 if may_have_missed then
-  lp.missed(data.under_way, ("%d opens had not returned yet, or were missed"):format(data.under_way))
+  lp.missed(under_way, ("%d opens had not returned yet, or were missed"):format(under_way))
 end

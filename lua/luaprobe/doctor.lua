@@ -1,12 +1,16 @@
---- The symbol doctor: why a function of the kernel cannot be probed, and what can be done about it.
+--- The symbol doctor: why a function or a tracepoint of the kernel cannot be probed, and what can be done about it.
 --
 -- Only asked when attaching failed, so it may read what is slow to read.
 -- @module luaprobe.doctor
+local C = require "luaprobe.cdef"
 local files = require "luaprobe.files"
 local ksyms = require "luaprobe.ksyms"
+local nearest = require "luaprobe.nearest"
 local pattern = require "luaprobe.pattern"
+local targets = require "luaprobe.target"
 local traceable = require "luaprobe.traceable"
 local tracefs = require "luaprobe.tracefs"
+local tracepoints = require "luaprobe.tracepoints"
 
 local M = {}
 
@@ -19,6 +23,7 @@ M.machine = {
   blacklist = traceable.blacklist,
   by_ftrace = traceable.by_ftrace,
   debugfs = tracefs.debugfs,
+  tracepoints = tracepoints.find,
 }
 
 local function list(names, most)
@@ -57,7 +62,8 @@ local function in_absent_module(module, name)
   return message, "load it first: sudo modprobe " .. module
 end
 
--- Each diagnosis takes the target's name and module and returns message and hint, or nil when it does not apply.
+-- Each diagnosis takes the target's name and module, and the target, and returns message and hint, or nil when it does
+-- not apply.
 
 --- Whether a function is missing because its module is.
 -- @tparam string name of the function, or a pattern
@@ -84,10 +90,22 @@ local function several_variants(name)
     "choose one: kprobe:" .. found[1]
 end
 
-local function unknown_name(name)
+-- The system call that an older kernel's name is of: sys_openat, SyS_openat.
+local function system_call(name)
+  local call = name:match "^_*[sS]y[sS]_(.+)"
+  local target = call and targets.parse("ksyscall:" .. call)
+  return target and #M.machine.ksyms.find(target.name) > 0 and call
+end
+
+local function unknown_name(name, _, target)
   if #M.machine.ksyms.find(name) > 0 then return nil end
-  local near = M.machine.ksyms.nearest(name, 3)
   local message = ("this kernel has no function %s that can be probed"):format(name)
+  local call = system_call(name)
+  if call then
+    return message, ("did you mean %s:%s? System calls have wrappers here"):format(
+      target.returns and "kretsyscall" or "ksyscall", call)
+  end
+  local near = M.machine.ksyms.nearest(name, 3)
   if #near == 0 then return message, "it may be inlined into its callers, or renamed; look in /proc/kallsyms" end
   return message, ("did you mean %s? It may also be inlined into its callers"):format(table.concat(near, " or "))
 end
@@ -140,25 +158,61 @@ end
 local DIAGNOSES = {
   ENODEV = { kernel_config },
   ENOENT = { several_of_name, M.absent_module, several_variants, unknown_name, notrace, probes_off },
-  EINVAL = { blacklisted, notrace, several_of_name, M.absent_module, unknown_name },
+  EINVAL = { blacklisted, notrace, several_of_name, M.absent_module, several_variants, unknown_name },
   EADDRNOTAVAIL = { several_of_name, blacklisted, M.absent_module, several_variants, unknown_name, notrace },
   EOPNOTSUPP = { blacklisted, notrace },
 }
 
---- Explains why a kernel function could not be probed.
--- @tparam table target a luaprobe.target: a kernel function
+-- What kernels say to a name that they do not have; tracefs says EINVAL since Linux 6.6.
+local MAY_BE_ABSENT = { ENOENT = true, EADDRNOTAVAIL = true, EINVAL = true }
+
+local LONGEST = 65536 -- bytes: no function of the kernel's is longer
+
+-- Whether no function is at an address; false where addresses are hidden from this user.
+local function is_nowhere(address)
+  local name, offset = M.machine.ksyms.at(address)
+  return (not name or offset > LONGEST) and M.machine.ksyms.at(-1ULL) ~= nil
+end
+
+-- Linux 5.10 says of such an address what it says of functions that are notrace.
+local function explain_address(target, reason)
+  if reason.code ~= "EINVAL" or not is_nowhere(target.offset) then return reason end
+  reason.code, reason.message = "ENOENT", target.text .. ": no function of this kernel is at this address"
+  reason.hint = "addresses change at every boot; see /proc/kallsyms, or name the function"
+  return reason
+end
+
+-- What a tracepoint that is not there may be called.
+local function explain_tracepoint(target, reason)
+  local names, has_category = {}, false
+  for i, each in ipairs(reason.code == "ENOENT" and M.machine.tracepoints("*", "*") or {}) do
+    names[i] = each.category .. ":" .. each.name
+    has_category = has_category or each.category == target.category
+  end
+  local near = nearest.find(target.category .. ":" .. target.name, names)
+  if #near > 0 then
+    reason.hint = ("did you mean tracepoint:%s?"):format(table.concat(near, " or "))
+  elseif has_category then
+    reason.hint = ("see what there is: sudo luaprobe list 'tracepoint:%s:*'"):format(target.category)
+  end
+  return reason
+end
+
+--- Explains why a kernel function, or a tracepoint, could not be probed.
+-- @tparam table target a luaprobe.target
 -- @tparam table reason the structured error of the attempt; its message and hint are made better
 -- @treturn table the same error
 -- @treturn string|nil the name to probe instead, when the compiler made exactly one other function of this one
 function M.explain(target, reason)
+  if target.kind == C.LP_TRACEPOINT then return explain_tracepoint(target, reason) end
   local name, module = target.name, target.category
-  if name == "" then return reason end
-  if reason.code == "ENOENT" or reason.code == "EADDRNOTAVAIL" then
+  if name == "" then return explain_address(target, reason) end
+  if MAY_BE_ABSENT[reason.code] and #M.machine.ksyms.find(name) == 0 then
     local found = variants(name)
-    if #found == 1 and #M.machine.ksyms.find(name) == 0 then return reason, found[1] end
+    if #found == 1 then return reason, found[1] end
   end
   for _, diagnose in ipairs(DIAGNOSES[reason.code] or {}) do
-    local ok, message, hint = pcall(diagnose, name, module)
+    local ok, message, hint = pcall(diagnose, name, module, target)
     if ok and message then
       reason.message, reason.hint = target.text .. ": " .. message, hint
       return reason

@@ -68,15 +68,16 @@ local function symbol_at(symbols, address)
   return C.lp_kallsyms_at(symbols(), address, raw_symbol)
 end
 
+-- What C has just told.
+local function current_symbol()
+  return { name = ffi.string(raw_symbol.name), module = ffi.string(raw_symbol.module), address = raw_symbol.address }
+end
+
 -- The functions whose name matches.
 local function find_in(symbols, pattern, module)
   local found = {}
   position[0] = 0
-  while C.lp_kallsyms_next(symbols, pattern, module, position, raw_symbol) do
-    found[#found + 1] = {
-      name = ffi.string(raw_symbol.name), module = ffi.string(raw_symbol.module), address = raw_symbol.address,
-    }
-  end
+  while C.lp_kallsyms_next(symbols, pattern, module, position, raw_symbol) do found[#found + 1] = current_symbol() end
   return found
 end
 
@@ -87,6 +88,20 @@ end
 -- @raise error of stage "symbols"
 function M.find(pattern, module)
   return find_in(open(), pattern, module)
+end
+
+--- The functions that have the names of a list's elements, by name.
+-- @tparam {{name=},…} list
+-- @treturn table name → what find returns
+function M.named(list)
+  local found, symbols = {}, open()
+  for _, element in ipairs(list) do found[element.name] = {} end
+  position[0] = 0
+  while C.lp_kallsyms_next(symbols, "*", nil, position, raw_symbol) do
+    local same = found[ffi.string(raw_symbol.name)]
+    if same then same[#same + 1] = current_symbol() end
+  end
+  return found
 end
 
 local COMPLETIONS = 400

@@ -9,12 +9,17 @@ local err = require "luaprobe.error"
 
 local M = {}
 
--- Return probes first, otherwise the order of the file.
+-- Whether it runs where a function, or a system call, is left.
+local function is_at_return(program)
+  return program.returns or program.target and program.target:find "^tracepoint:syscalls:sys_exit_" ~= nil or false
+end
+
+-- What runs at returns first, otherwise the order of the file: no entry shall be remembered whose return is not seen.
 local function in_attach_order(list)
   local ordered = {}
   for _, wanted in ipairs { true, false } do
     for _, program in ipairs(list) do
-      if (program.returns or false) == wanted then ordered[#ordered + 1] = program end
+      if is_at_return(program) == wanted then ordered[#ordered + 1] = program end
     end
   end
   return ordered

@@ -3,6 +3,7 @@
 local ffi = require "ffi"
 local C = require "luaprobe.cdef"
 local err = require "luaprobe.error"
+local multi = require "luaprobe.multi"
 local options = require "luaprobe.options"
 local probes = require "luaprobe.probe"
 local resolve = require "luaprobe.resolve"
@@ -14,7 +15,7 @@ local function raw_options(opts, target)
   local raw = ffi.new "struct lp_probe_options"
   raw.mechanism = opts.mechanism or targets.has_mechanisms(target) and options.default_mechanism() or "auto"
   raw.pid = opts.pid or 0
-  raw.maxactive = target.returns and opts.maxactive or 0 -- entries have no use for it
+  raw.maxactive = targets.takes_maxactive(target) and opts.maxactive or 0 -- an object's other programs ignore it
   raw.has_cookie = opts.cookie ~= nil
   raw.cookie = opts.cookie or 0
   return raw
@@ -26,19 +27,39 @@ local function open_handle(target, raw)
   return ffi.gc(handle, C.lp_probe_close)
 end
 
+local function has_doctor(target)
+  return targets.is_kernel(target) or target.kind == C.LP_TRACEPOINT
+end
+
 -- What `try` makes of a target, or nil and the error, as the doctor explains it. A function that the compiler renamed
 -- is taken by its new name, and that is said.
 local function explained(target, try)
   local result, failure = try(target)
-  if result or not targets.is_kernel(target) then return result, failure end
+  if result or not has_doctor(target) then return result, failure end
   local explanation, replacement = require("luaprobe.doctor").explain(target, failure) -- only failures need it
   if not replacement then return nil, explanation end
   io.stderr:write(("luaprobe: %s: this kernel has it as %s only\n"):format(target.text, replacement))
   return try(targets.with(target, { name = replacement }))
 end
 
+-- tracefs takes an address at which nothing is, for a module that may come one day; perf_event_open says so.
+local function refused_address(target, handle)
+  if not targets.is_kernel(target) or target.name ~= "" or ffi.string(C.lp_probe_mechanism(handle)) ~= "legacy" then
+    return nil
+  end
+  local there, failure = open_handle(target, raw_options({ mechanism = "perf" }, target))
+  if there then C.lp_probe_close(ffi.gc(there, nil)) end
+  return failure and failure.code ~= "ENODEV" and failure or nil
+end
+
 local function open_one(target, raw)
-  return explained(target, function(place) return open_handle(place, raw) end)
+  return explained(target, function(place)
+    local handle, failure = open_handle(place, raw)
+    failure = failure or refused_address(place, handle)
+    if not failure then return handle end
+    if handle then C.lp_probe_close(ffi.gc(handle, nil)) end
+    return nil, failure
+  end)
 end
 
 local function add_one(handle, target)
@@ -46,22 +67,6 @@ local function add_one(handle, target)
     if C.lp_probe_add(handle, targets.raw(place)) == 0 then return true end
     return nil, err.last()
   end)
-end
-
-local names_type = ffi.typeof "const char *[?]"
-local offsets_type = ffi.typeof "uint64_t[?]"
-
--- How "multi" takes functions: the kernel's by name, those of a binary by offset.
-local function names_of(list)
-  local names = names_type(#list)
-  for i, target in ipairs(list) do names[i - 1] = target.name end
-  return names
-end
-
-local function offsets_of(list)
-  local offsets = offsets_type(#list)
-  for i, target in ipairs(list) do offsets[i - 1] = target.offset end
-  return offsets
 end
 
 local PROGRESS_EVERY = 1e9 -- nanoseconds
@@ -138,49 +143,19 @@ local function open_joined(text, list, raw)
 end
 
 -- One handle for all functions, by one link. What it points to must outlive it, so the destructor keeps that.
-local function open_multi(list, raw)
-  local array = targets.is_user(list[1]) and offsets_of(list) or names_of(list)
-  raw.count = #list
-  if targets.is_user(list[1]) then raw.offsets = array else raw.functions = array end
-  local handle, failure = open_handle(list[1], raw)
+local function open_multi(wanted, list, raw)
+  local functions, failure = multi.functions(wanted, list, explained)
+  if not functions then return nil, failure end
+  local array, is_of_names = multi.array(functions)
+  raw.count = #functions
+  if is_of_names then raw.functions = array else raw.offsets = array end
+  local handle
+  handle, failure = open_handle(functions[1], raw)
   if not handle then return nil, failure end
   return { ffi.gc(handle, function(closed)
     C.lp_probe_close(closed)
-    return array, list
+    return array, functions
   end) }
-end
-
--- Whether one handle can be for all: functions of the kernel, or of one binary.
-local function are_one_set(list)
-  local first = list[1]
-  if targets.is_kernel(first) then return true end
-  if not targets.is_function_of_binary(first) then return false end
-  for _, target in ipairs(list) do
-    if target.path ~= first.path then return false end
-  end
-  return true
-end
-
--- A target that mechanism multi cannot take; it goes to the start of kernel functions that have a name.
-local function unfit_for_multi(list)
-  if not targets.is_kernel(list[1]) then return nil end
-  for _, target in ipairs(list) do
-    if target.offset > 0 then return target end
-  end
-end
-
-local function check_multi(list)
-  local unfit = unfit_for_multi(list)
-  if unfit then
-    return { code = "EINVAL", stage = "attach",
-      message = ("%s: mechanism multi goes to the start of a function only"):format(unfit.text),
-      hint = "use mechanism auto, link, perf or legacy" }
-  end
-  if not are_one_set(list) then
-    return { code = "EINVAL", stage = "attach",
-      message = ("%s: mechanism multi is for kernel functions, or for those of one binary"):format(list[1].text),
-      hint = "attach them one after the other, or use mechanism auto" }
-  end
 end
 
 -- How a probe of the targets is called: the pattern, or the first of a list.
@@ -191,7 +166,7 @@ end
 
 -- Whether all can join one event. Addresses cannot: tracefs takes them all for the same place.
 local function are_joinable(list, mechanism)
-  if #list < 2 or (mechanism ~= "auto" and mechanism ~= "legacy") or not are_one_set(list) then return false end
+  if #list < 2 or (mechanism ~= "auto" and mechanism ~= "legacy") or not multi.are_one_set(list) then return false end
   for _, target in ipairs(list) do
     if targets.is_kernel(target) and target.name == "" then return false end
   end
@@ -208,10 +183,18 @@ local function open_named(text, list, raw)
   return { handle }
 end
 
+-- Only wildcards stand for functions that share a name, and most runs have none.
+local function tell_apart(wanted, list)
+  for _, target in ipairs(targets.is_kernel(list[1]) and wanted or {}) do
+    if target.wildcard then return require("luaprobe.namesakes").tell_apart(wanted, list) end
+  end
+  return list, {}
+end
+
 -- Handles for many functions on a kernel that has no multi, or for one.
 local function open_without_multi(wanted, list, raw)
   local text = text_of(wanted)
-  local named, addresses = resolve.tell_namesakes_apart(wanted, list)
+  local named, addresses = tell_apart(wanted, list)
   local handles, failure = open_named(text, named, raw)
   if not handles then return nil, failure end
   local others
@@ -229,7 +212,7 @@ local function wants_multi(list, raw)
   local mechanism = ffi.string(raw.mechanism)
   if mechanism ~= "auto" then return mechanism == "multi" end
   if raw.maxactive > 0 then return false end -- only legacy has it
-  return #list > 1 and are_one_set(list) and not unfit_for_multi(list)
+  return #list > 1 and multi.are_one_set(list) and not multi.unfit(list)
 end
 
 -- The kernel ignores the process there, so the program would run for all.
@@ -252,22 +235,18 @@ function M.open(program, wanted, opts)
   local list, failure = resolve.all(wanted, opts)
   if not list then err.raise(program:told(failure)) end
   local raw = raw_options(opts, list[1])
-  local mechanism = ffi.string(raw.mechanism)
-  local multi = wants_multi(list, raw)
-  failure = multi and check_multi(list)
-  local handles
-  if multi and not failure then
-    handles, failure = open_multi(list, raw)
-  elseif not failure then
-    handles, failure = open_without_multi(wanted, list, raw)
-  end
-  if not handles then err.raise(program:told(failure)) end
-  -- What to do where the kernel turns out to have no "multi".
-  local without_multi = multi and mechanism == "auto" and function()
+  local is_chosen = ffi.string(raw.mechanism) == "multi"
+  -- What to do instead of multi, and where the kernel turns out to have none.
+  local function without_multi()
     raw.count = 0
     return open_without_multi(wanted, list, raw)
-  end or nil
-  return probes.new(program, text_of(wanted), handles, without_multi)
+  end
+  local handles
+  if wants_multi(list, raw) then handles, failure = open_multi(wanted, list, raw) end
+  local by_multi = handles ~= nil
+  if not by_multi and not is_chosen then handles, failure = without_multi() end
+  if not handles then err.raise(program:told(failure)) end
+  return probes.new(program, text_of(wanted), handles, by_multi and not is_chosen and without_multi or nil)
 end
 
 return M

@@ -61,6 +61,26 @@ function M.default_mechanism()
   return default_mechanism
 end
 
+local FOR = {
+  { name = "maxactive", takes = targets.takes_maxactive, what = "kretprobes" },
+  { name = "force", takes = targets.takes_force, what = "uretprobes, into Go programs" },
+}
+
+--- What is wrong with options that mean nothing for a target, and that an object's other programs may have a use for.
+-- @tparam table opts of parse
+-- @tparam table target
+-- @treturn table|nil the error, not raised
+function M.meaningless(opts, target)
+  for _, option in ipairs(FOR) do
+    local value = opts[option.name]
+    if value and value ~= 0 and not option.takes(target) then
+      return { code = "EINVAL", stage = "attach",
+        message = ("%s: %s is for %s"):format(target.text, option.name, option.what),
+        hint = ("leave %s out"):format(option.name) }
+    end
+  end
+end
+
 --- What attach was given, checked: `targets`, a list of one kind, and the options.
 -- @tparam[opt] string|table given a target, or `target` or a kind as key for one or many, and options by name
 -- @treturn table

@@ -69,6 +69,13 @@ local function check_type(self, target)
     hint = "kprobes, uprobes and USDT probes take each other's programs, everything else its own kind's only" })
 end
 
+-- Of an object's programs some may have a use for an option, and the others ignore it; a single one does not.
+local function check_meant(self, opts)
+  local target = opts.targets and opts.targets[1] or self.parsed
+  local failure = target and options.meaningless(opts, target)
+  if failure then err.raise(self:told(failure)) end
+end
+
 --- Opens the probe; the program does not run yet.
 -- @tparam table opts see attach
 -- @treturn luaprobe.probe
@@ -102,6 +109,7 @@ function Program:attach(opts)
   takes.method(Program, self, "attach")
   check_loaded(self)
   opts = options.parse(opts)
+  check_meant(self, opts)
   self.object:open_events()
   local probe = self:open_probe(opts)
   self:bind(probe)

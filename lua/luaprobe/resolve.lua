@@ -62,15 +62,22 @@ end
 
 local path_buffer = ffi.new "char[4096]"
 
+-- The last error of C's, which knows the binary only.
+local function told(target)
+  local failure = err.last()
+  failure.message = target.text .. ": " .. failure.message
+  return failure
+end
+
 -- What `look(binary, path, target, opts)` finds in the binary of a target; nil and the error. The file does not stay
 -- open: its file system can be unmounted as soon as nothing probes it.
 local function look_into_binary(target, opts, look)
   if C.lp_library_find(target.path, opts.pid or 0, path_buffer, ffi.sizeof(path_buffer)) ~= 0 then
-    return nil, err.last()
+    return nil, told(target)
   end
   local path = ffi.string(path_buffer)
   local binary = C.lp_binary_open(path)
-  if binary == nil then return nil, err.last() end
+  if binary == nil then return nil, told(target) end
   ffi.gc(binary, C.lp_binary_close)
   local found, failure = look(binary, path, target, opts)
   C.lp_binary_close(ffi.gc(binary, nil))
@@ -92,16 +99,30 @@ local function locate(binary, path, target)
   offset_buffer[0] = target.offset
   local code = target.name ~= "" and C.lp_binary_resolve(binary, target.name, target.offset, offset_buffer) or 0
   if code == 0 then code = C.lp_binary_check(binary, offset_buffer[0]) end
-  if code ~= 0 then
-    local failure = err.last()
-    failure.message = target.text .. ": " .. failure.message
-    return nil, failure
-  end
+  if code ~= 0 then return nil, told(target) end
   return targets.with(target, { path = path, offset = offset_buffer[0], wildcard = false })
 end
 
 local raw_function = ffi.new "struct lp_binary_function"
 local position = ffi.new "uint64_t[1]"
+
+local function names_of(binary)
+  local names = {}
+  position[0] = 0
+  while C.lp_binary_function(binary, position, raw_function) do names[#names + 1] = ffi.string(raw_function.name) end
+  return names
+end
+
+-- What to write instead of a name as C++ and Rust have it in the source.
+local function mangled_hint(binary, target)
+  local list = require("luaprobe.mangled").find(target.name, names_of(binary))
+  local kind = target.word .. ":" .. target.path .. ":"
+  if #list == 0 then
+    return ("functions of C++ and Rust have mangled names in a binary; see what there is: luaprobe list '%s*'")
+      :format(kind)
+  end
+  return "write its mangled name: " .. kind .. table.concat(list, " or ", 1, math.min(#list, 3))
+end
 
 -- The functions of a wildcard, each place once.
 local function matching(binary, path, target)
@@ -124,7 +145,11 @@ local function user_functions(binary, path, target, opts)
   if target.returns and C.lp_binary_is_go(binary) and not opts.force then return nil, go_refusal(target, path) end
   local located, failure = locate(binary, path, target)
   if located then return { located } end
-  if target.wildcard then return matching(binary, path, target) end
+  if failure.code == "ENOENT" and require("luaprobe.mangled").is_source_name(target.name) then
+    failure.hint = mangled_hint(binary, target)
+  elseif target.wildcard then
+    return matching(binary, path, target)
+  end
   return nil, failure
 end
 
@@ -161,40 +186,6 @@ local function one(target, opts)
   end
   if target.kind == C.LP_TRACEPOINT then return tracepoints(target) end
   return kernel_functions(target)
-end
-
--- Symbols by name, of names that several functions have.
-local function namesakes(wanted)
-  local by_name, several = {}, {}
-  for _, target in ipairs(wanted) do
-    for _, symbol in ipairs(target.wildcard and ksyms().find(target.name, category_of(target)) or {}) do
-      local list = by_name[symbol.name] or {}
-      by_name[symbol.name] = list
-      list[#list + 1] = symbol
-      if #list > 1 then several[symbol.name] = list end
-    end
-  end
-  return several
-end
-
---- Puts addresses in place of those names of a wildcard that several functions have: newer kernels (6.6, and updates of
--- older ones) refuse such a name, and others take the first function of it.
--- @tparam {table,…} wanted the targets as the user wrote them
--- @tparam {table,…} list what they stand for
--- @treturn {table,…} what has a name of its own
--- @treturn {table,…} the addresses; some of them may be notrace, which only the kernel can tell
-function M.tell_namesakes_apart(wanted, list)
-  if not targets.is_kernel(list[1]) then return list, {} end
-  local several = namesakes(wanted)
-  local named, addresses = {}, {}
-  for _, target in ipairs(list) do
-    local symbols = several[target.name]
-    if not symbols then named[#named + 1] = target end
-    for _, symbol in ipairs(symbols or {}) do
-      addresses[#addresses + 1] = targets.with(target, { name = "", offset = symbol.address })
-    end
-  end
-  return named, addresses
 end
 
 -- What tells targets of one kind apart; patterns of a list may stand for the same one.

@@ -33,10 +33,16 @@ local PROGRAM_TYPES = {
 -- Kinds whose place is settled when the program is loaded.
 local SETTLED = { [C.LP_BTF_TRACEPOINT] = true, [C.LP_FENTRY] = true, [C.LP_FEXIT] = true }
 
+local function with_nul(text)
+  return { code = "EINVAL", stage = "attach",
+    message = ("'%s' is no target: it has a NUL in it"):format(require("luaprobe.text").of(text)),
+    hint = "no name of a function or of a file has one" }
+end
+
 --- A target as text, or a section name.
 -- @treturn table a target; or nil and the error, not raised
 function M.parse(text)
-  if text:find("\0", 1, true) then text = text:gsub("%z", "\1") end -- C would take what is before it for all
+  if text:find("\0", 1, true) then return nil, with_nul(text) end -- C would take what is before it for all
   if C.lp_target_parse(text, raw) ~= 0 then return nil, err.last() end
   local target = setmetatable({ kind = raw.kind, word = ffi.string(raw.word), text = ffi.string(raw.text) }, Target)
   if raw.returns then target.returns = true end
@@ -107,6 +113,16 @@ end
 --- Whether the kernel can restrict it to one process.
 function M.takes_pid(target)
   return M.is_user(target) or target.kind >= C.LP_PROFILE
+end
+
+--- Whether it can be told how many calls to follow at once.
+function M.takes_maxactive(target)
+  return target.kind == C.LP_KRETPROBE or target.kind == C.LP_KRETSYSCALL
+end
+
+--- Whether it may have to be forced: into a Go program.
+function M.takes_force(target)
+  return target.kind == C.LP_URETPROBE
 end
 
 --- Whether there are several mechanisms to choose from: all kinds that are perf events.

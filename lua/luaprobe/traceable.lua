@@ -37,6 +37,25 @@ function M.by_ftrace(pattern, module)
   return found
 end
 
+-- How far behind a function's address ftrace's place can be: behind endbr64 or bti, or a nop before it.
+local FARTHEST = 8
+
+--- What ftrace can trace, by address.
+-- @treturn function whether the function that begins at an address is among it; nil where the kernel does not say
+--   (before Linux 6.5)
+function M.by_address()
+  local text = tracefs.read "available_filter_functions_addrs"
+  if not text then return nil end
+  local places = {}
+  for place in text:gmatch "(%x+) [^\n]*\n" do places[place] = true end -- ffffffff81000004 vfs_read
+  return function(address)
+    for offset = 0, FARTHEST, 4 do
+      if places[bit.tohex(address + offset, 16)] then return select(2, ksyms.at(address + offset)) == offset end
+    end
+    return false
+  end
+end
+
 local function set_of(list)
   local set = {}
   for _, name in ipairs(list) do set[name] = true end

@@ -215,6 +215,26 @@ static void what_is_no_binary_is_refused(void **state)
     }
 }
 
+/* The table of sections is at the end of the file. */
+static void a_truncated_program_is_damaged_not_stripped(void **state)
+{
+    char path[] = "/tmp/luaprobe-truncated-XXXXXX";
+    int fd = mkstemp(path);
+    FILE *file = fopen(PIE_PROGRAM, "rb");
+    static char bytes[1 << 20];
+    size_t size;
+
+    (void)state;
+    assert_true(fd >= 0 && file);
+    size = fread(bytes, 1, sizeof(bytes), file) - 1;
+    fclose(file);
+    assert_int_equal(write(fd, bytes, size), (ssize_t)size);
+    close(fd);
+    assert_null(lp_binary_open(path));
+    unlink(path);
+    assert_non_null(strstr(lp_error_last()->message, "is damaged: it ends before"));
+}
+
 /* Everything that reads the file. */
 static void read_all_of(const char *path)
 {
@@ -279,6 +299,7 @@ int main(void)
         cmocka_unit_test(functions_are_listed_once_each_by_name),
         cmocka_unit_test(usdt_probes_are_read_from_the_notes),
         cmocka_unit_test(what_is_no_binary_is_refused),
+        cmocka_unit_test(a_truncated_program_is_damaged_not_stripped),
         cmocka_unit_test(damaged_files_never_crash),
     };
 

@@ -77,6 +77,14 @@ __attribute__((noinline, noclone)) long nested(int depth)
     return below + depth;
 }
 
+long mangled(int a) __asm__("_ZN2ns3Foo3barEi");
+
+/* ns::Foo::bar(int), as a C++ compiler names it. */
+__attribute__((noinline, noclone, used)) long mangled(int a)
+{
+    return a;
+}
+
 int main(void)
 {
     char line[16];

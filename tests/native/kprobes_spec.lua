@@ -8,7 +8,9 @@ if not helper.is_root() or not helper.has_kprobes() then
 end
 
 local ksyms = require "luaprobe.ksyms"
+local machine = require "luaprobe.machine"
 local traceable = require "luaprobe.traceable"
+local tracefs = require "luaprobe.tracefs"
 
 local SYS_OPENAT = jit.arch == "x64" and 257 or 56
 
@@ -17,6 +19,15 @@ local function openat(count)
     ffi.C.syscall(SYS_OPENAT, ffi.cast("int", 12345), ffi.cast("const char *", "/nonexistent"), ffi.cast("int", 0),
       ffi.cast("int", 0))
   end
+end
+
+-- How many functions of a name somebody traces by ftrace.
+local function enabled(name)
+  local count = 0
+  for line in tracefs.read "enabled_functions":gmatch "[^\n]+" do
+    if line:match "^%S+" == name then count = count + 1 end
+  end
+  return count
 end
 
 local function open(program)
@@ -28,6 +39,14 @@ end
 
 local function calls(object, kind)
   return tonumber(object.data[kind .. "_seen"].calls)
+end
+
+-- The name of a function of which this kernel has one variant alone, which ftrace can trace.
+local function only_variant()
+  for _, variant in ipairs(traceable.find "*.constprop.0") do
+    local name = variant:match "^([%w_]+)%.constprop%.0$"
+    if name and #ksyms.find(name) == 0 and #ksyms.find(name .. ".*") == 1 then return name end
+  end
 end
 
 describe("a kprobe", function()
@@ -91,6 +110,37 @@ describe("a kprobe", function()
     end
   end)
 
+  it("of a wildcard by multi goes to them too, and says so where it cannot", function()
+    local count = #traceable.by_ftrace "type_sho*"
+    assert.is_true(count > 1)
+    local object, program = open "on_kprobe"
+    for _, given in ipairs { "kprobe:type_sho*", { kprobe = "type_sho*", mechanism = "multi" } } do
+      local ok, probe = pcall(program.attach, program, given)
+      if ok then
+        assert.are.equal(count, probe.functions)
+        if probe.mechanism == "multi" then assert.are.equal(count, enabled "type_show") end
+        probe:detach()
+      else
+        assert.are.equal("EOPNOTSUPP", probe.code)
+        assert.is_true(given.mechanism == "multi" and helper.kernel_version() < 6005)
+        helper.contains(tostring(probe), machine.has_multi "kprobe:type_sho*" and "several functions share a name"
+          or "this kernel has no mechanism multi")
+      end
+    end
+    object:close()
+  end)
+
+  it("of patterns that overlap goes to each function once", function()
+    for _, mechanism in ipairs { "auto", "perf", "legacy" } do
+      local object, program = open "on_kprobe"
+      local probe = program:attach { kprobe = { "do_sys_openat*", "do_sys_o*" }, mechanism = mechanism }
+      openat(20)
+      assert.are.equal(20, calls(object, "kprobe"))
+      assert.are.equal(#traceable.find "do_sys_o*", probe.functions)
+      object:close()
+    end
+  end)
+
   it("of many says how far it is, and leaves nothing behind when it is interrupted", function()
     for _, mechanism in ipairs { "perf", "legacy" } do
       local job = helper.start(("%s -e '\
@@ -110,13 +160,36 @@ describe("a kprobe", function()
   end)
 
   it("at an address of nothing is told so", function()
-    local object, program = open "on_kprobe"
-    for _, address in ipairs { "0x1", "0xffffffffffffffff" } do
-      local ok, reason = pcall(program.attach, program, "kprobe:" .. address)
-      assert.is_false(ok)
-      assert.is_nil(tostring(reason):find("security module", 1, true), tostring(reason))
+    for _, kind in ipairs { "kprobe", "kretprobe" } do
+      local object, program = open("on_" .. kind)
+      for _, mechanism in ipairs { "auto", "perf", "legacy" } do
+        for _, address in ipairs { "0x1", "0xdead", "0xffff888000000000", "0xffffffffffffffff" } do
+          local reason = helper.refusal(program.attach, program, { [kind] = address, mechanism = mechanism })
+          helper.contains(reason, kind .. ":" .. address .. ": no function of this kernel is at this address")
+        end
+      end
+      object:close()
     end
-    object:close()
+  end)
+
+  -- A function that there is only as the compiler changed it, on the kernels that the guests run.
+  it("goes to what the compiler made of a function, by every mechanism", function()
+    local name = only_variant()
+    if not name then return pending "this kernel has none" end
+    for _, mechanism in ipairs { "auto", "link", "perf", "legacy", "multi" } do
+      for _, kind in ipairs { "kprobe", "kretprobe" } do
+        local out, err, status = helper.luaprobe_run(("-e '\
+          local object = require \"luaprobe\".open(\"%sprobes.bpf.o\")\
+          for _, program in ipairs(object.programs) do program:set_autoload(program.name == \"on_%s\") end\
+          object:load()\
+          print(object.programs.on_%s:attach { %s = \"%s\", mechanism = \"%s\" }.functions)'"):format(
+          helper.fixtures, kind, kind, kind, name, mechanism))
+        if not err:find "has no mechanism" then
+          assert.are.same({ "1\n", 0 }, { out, status }, err)
+          helper.contains(err, ("luaprobe: %s:%s: this kernel has it as %s."):format(kind, name, name))
+        end
+      end
+    end
   end)
 
   for _, mechanism in ipairs { "link", "perf", "legacy" } do

@@ -198,6 +198,33 @@ describe("a process", function()
   end)
 end)
 
+describe("an option that means nothing", function()
+  helper.check_leaks(before_each, after_each)
+
+  local function refusal(program_name, opts)
+    local object, program = open(program_name)
+    local reason = helper.refusal(program.attach, program, opts)
+    object:close()
+    return reason
+  end
+
+  it("for a program's target is refused", function()
+    local tracepoint = "tracepoint:syscalls:sys_enter_openat"
+    helper.contains(refusal("on_tracepoint", { target = tracepoint, maxactive = 7 }), tracepoint
+      .. ": maxactive is for kretprobes", "leave maxactive out")
+    helper.contains(refusal("on_uretprobe", { target = "uretprobe:" .. callee .. ":callee", maxactive = 7 }),
+      "maxactive is for kretprobes")
+    helper.contains(refusal("on_uprobe", { target = UPROBE, force = true }), "force is for uretprobes")
+    helper.contains(refusal("on_kprobe", { kprobe = "do_sys_openat2", maxactive = 7 }), "maxactive is for kretprobes")
+  end)
+
+  it("for some of an object's programs is for the others", function()
+    local object = helper.open("getpgid")
+    object:attach { first = { "tracepoint" }, maxactive = 7, force = true }
+    object:close()
+  end)
+end)
+
 describe("a cookie", function()
   helper.check_leaks(before_each, after_each)
 
@@ -399,6 +426,28 @@ describe("a binary", function()
     assert.is_truthy(refusal.hint:find "force = true")
     assert.are.equal(7, count(path, "uretprobe:" .. path .. ":callee", "on_uretprobe", { force = true }))
     assert.are.equal(7, count(path, "uprobe:" .. path .. ":callee"))
+  end)
+
+  it("has mangled names, which the name in the source leads to", function()
+    local object, program = open "on_uprobe"
+    local function hint(name) return helper.refusal(program.attach, program, "uprobe:" .. callee .. ":" .. name) end
+    for _, name in ipairs { "ns::Foo::bar(int)", "ns::Foo::bar" } do
+      helper.contains(hint(name), ("uprobe:%s:%s: "):format(callee, name), "has no function " .. name,
+        ("write its mangled name: uprobe:%s:_ZN2ns3Foo3barEi"):format(callee))
+    end
+    for _, name in ipairs { "ns::Foo::baz(int)", "ns::F*", "other(int)" } do
+      helper.contains(hint(name), ("luaprobe list 'uprobe:%s:*'"):format(callee))
+    end
+    object:close()
+  end)
+
+  it("that is not there is told with the target", function()
+    local object, program = open "on_uprobe"
+    helper.contains(helper.refusal(program.attach, program, "uprobe:/nonexistent:f"),
+      "uprobe:/nonexistent:f: /nonexistent: No such file or directory", "name a program or library by its path")
+    helper.contains(helper.refusal(program.attach, program, "uprobe:nonexistent:f"),
+      "uprobe:nonexistent:f: there is no program or library 'nonexistent'")
+    object:close()
   end)
 
   it("that is stripped is resolved by the debug file of its build-id", function()

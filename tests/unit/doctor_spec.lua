@@ -15,6 +15,8 @@ ffffffff81000500 t many.part.0
 ffffffff81000540 t many.constprop.0
 ffffffff81000580 T quiet
 ffffffff810005c0 T forbidden
+ffffffff810005d0 T __x64_sys_getpgid
+ffffffff810005e0 T __arm64_sys_getpgid
 ffffffff81000600 D a_variable
 ffffffffc0000000 t ext4_readdir	[ext4]
 ]]
@@ -35,6 +37,9 @@ describe("the doctor", function()
       blacklist = function() return { forbidden = true } end,
       by_ftrace = function(name) return { traced[name] and name } end,
       debugfs = function() return "1\n" end,
+      tracepoints = function()
+        return { { category = "sched", name = "sched_switch" }, { category = "sched", name = "sched_wakeup" } }
+      end,
       exists = function(path) return files[path] ~= nil end,
       read = function(path) return files[path] end,
       release = function() return "6.1.0" end,
@@ -66,21 +71,42 @@ describe("the doctor", function()
     assert.are.equal("did you mean vfs_read? It may also be inlined into its callers", hint)
   end)
 
+  it("names the system call", function()
+    local message, hint = explain("kprobe:sys_getpgid", "ENOENT")
+    assert.are.equal("kprobe:sys_getpgid: this kernel has no function sys_getpgid that can be probed", message)
+    assert.are.equal("did you mean ksyscall:getpgid? System calls have wrappers here", hint)
+    assert.is_truthy(select(2, explain("kretprobe:SyS_getpgid", "EINVAL")):find("mean kretsyscall:getpgid", 1, true))
+    assert.is_nil(select(2, explain("kprobe:sys_nothing", "ENOENT")):find "ksyscall")
+  end)
+
+  it("names the nearest tracepoints, or where they are listed", function()
+    local function hint(target) return select(2, explain("tracepoint:" .. target, "ENOENT")) end
+    assert.are.equal("did you mean tracepoint:sched:sched_switch?", hint "sched:sched_swich")
+    assert.are.equal("see what there is: sudo luaprobe list 'tracepoint:sched:*'", hint "sched:x")
+    assert.are.equal("!", hint "nosuch:x")
+  end)
+
   it("says that a name like no other may be inlined", function()
     assert.is_truthy(select(2, explain("kprobe:zzzzzzzzzzzzzz", "ENOENT")):find "inlined")
   end)
 
   it("replaces a function by the one that the compiler made of it", function()
-    local message, _, replacement = explain("kprobe:do_work", "ENOENT")
-    assert.are.equal("do_work.isra.0", replacement)
-    assert.are.equal("?", message)
+    for _, code in ipairs { "ENOENT", "EADDRNOTAVAIL", "EINVAL" } do
+      local message, _, replacement = explain("kprobe:do_work", code)
+      assert.are.equal("do_work.isra.0", replacement)
+      assert.are.equal("?", message)
+    end
+    assert.is_nil(select(3, explain("kprobe:do_work", "EIO")))
   end)
 
   it("lists them when there are several", function()
-    local message, hint, replacement = explain("kprobe:many", "ENOENT")
-    assert.are.equal("kprobe:many: the compiler made several functions of many: many.part.0, many.constprop.0", message)
-    assert.are.equal("choose one: kprobe:many.part.0", hint)
-    assert.is_nil(replacement)
+    for _, code in ipairs { "ENOENT", "EINVAL" } do
+      local message, hint, replacement = explain("kprobe:many", code)
+      assert.are.equal("kprobe:many: the compiler made several functions of many: many.part.0, many.constprop.0",
+        message)
+      assert.are.equal("choose one: kprobe:many.part.0", hint)
+      assert.is_nil(replacement)
+    end
   end)
 
   it("counts functions of the same name, and says how to choose", function()
@@ -111,6 +137,14 @@ describe("the doctor", function()
     assert.are.equal("?", (explain("kprobe:vfs_read", "ENODEV")))
     doctor.machine.debugfs = function() return "0\n" end
     assert.is_truthy(explain("kprobe:vfs_read", "ENOENT"):find "switched off")
+  end)
+
+  it("tells an address of nothing from one that cannot be probed", function()
+    for _, address in ipairs { "0x1", "0xffff888000000000", "0xffffffff91000000", "0xffffffffffffffff" } do
+      assert.are.equal(("kprobe:%s: no function of this kernel is at this address"):format(address),
+        (explain("kprobe:" .. address, "EINVAL")))
+    end
+    assert.are.equal("?", (explain("kprobe:0xffffffff81000580", "EINVAL")))
   end)
 
   it("leaves alone what it does not know", function()

@@ -179,11 +179,11 @@ describe("a ladder", function()
     return list
   end
 
-  it("selects programs by kind and by target, return probes first", function()
+  it("selects programs by kind and by target, those at returns first", function()
     local rungs = require("luaprobe.ladder").rungs(object,
       { { "kprobe", "kretprobe" }, "tracepoint", "tracepoint:syscalls:sys_exit_getpgid" })
     assert.are.same({ "entry_return", "entry" }, names(rungs[1]))
-    assert.are.same({ "enter", "leave" }, names(rungs[2]))
+    assert.are.same({ "leave", "enter" }, names(rungs[2]))
     assert.are.same({ "leave" }, names(rungs[3]))
   end)
 

@@ -1,4 +1,5 @@
 -- What attach may be told: read right, or refused with the reason.
+local helper = require "helper"
 local options = require "luaprobe.options"
 
 local function refusal(given)
@@ -45,6 +46,16 @@ describe("attach's options", function()
       local _, reason = pcall(options.parse, { uprobe = "sh:main", pid = pid })
       assert.is_truthy(reason:find("pid is a whole number from 1 to", 1, true), reason)
     end
+  end)
+
+  it("take one kind only, which stands once", function()
+    local _, reason = pcall(options.parse, { kprobe = { "vfs_read", "ksyscall:getpgid" } })
+    helper.contains(tostring(reason), "'kprobe:ksyscall:getpgid' is no target: it names a second kind of probe")
+  end)
+
+  it("show a NUL in a target as one", function()
+    local _, reason = pcall(options.parse, "kprobe:a\0b")
+    assert.are.equal([['kprobe:a\x00b' is no target: it has a NUL in it]], reason.message)
   end)
 
   it("say what is wrong with a target", function()
