@@ -103,6 +103,19 @@ local function load_only(self, list)
   self:load()
 end
 
+-- Options that no program of any rung has a use for are refused; what some have a use for, the others ignore.
+local function check_meant(rungs, opts)
+  local failure
+  for _, list in ipairs(rungs) do
+    for _, program in ipairs(list) do
+      local refused = program.parsed and options.meaningless(opts, program.parsed)
+      if not refused then return end
+      failure = failure or program:told(refused)
+    end
+  end
+  if failure then err.raise(failure) end
+end
+
 --- Attaches the object's programs to what their sections name, but those with `autoload = false` (as libbpf has it:
 -- `SEC("?…")` begins so), unless `first` names them.
 --
@@ -121,7 +134,9 @@ function Object:attach(opts)
   opts.first = nil
   opts = options.parse(opts)
   if opts.targets then err.misuse "obj:attach goes where the sections say; obj.programs.NAME:attach takes a target" end
-  local rung, list, opened = ladder.climb(ladder.rungs(self, first), function(candidates)
+  local rungs = ladder.rungs(self, first)
+  check_meant(rungs, opts)
+  local rung, list, opened = ladder.climb(rungs, function(candidates)
     return open_probes(candidates, opts)
   end)
   attempt(function()

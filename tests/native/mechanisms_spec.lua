@@ -218,9 +218,13 @@ describe("an option that means nothing", function()
     helper.contains(refusal("on_kprobe", { kprobe = "do_sys_openat2", maxactive = 7 }), "maxactive is for kretprobes")
   end)
 
-  it("for some of an object's programs is for the others", function()
+  it("for some of an object's programs is for those, and refused when it is for none", function()
     local object = helper.open("getpgid")
-    object:attach { first = { "tracepoint" }, maxactive = 7, force = true }
+    object:attach { first = { { "kprobe", "kretprobe" }, "tracepoint" }, maxactive = 7 }
+    object:close()
+    object = helper.open("getpgid")
+    helper.contains(helper.refusal(object.attach, object, { first = { "tracepoint" }, maxactive = 7 }),
+      "maxactive is for kretprobes", "leave maxactive out")
     object:close()
   end)
 end)
