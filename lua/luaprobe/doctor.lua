@@ -182,8 +182,11 @@ local function explain_address(target, reason)
   return reason
 end
 
--- What a tracepoint that is not there may be called.
-local function explain_tracepoint(target, reason)
+--- What a tracepoint that is not there may be called.
+-- @tparam table target `category`, `name`
+-- @tparam table reason the structured error, which gets the hint
+-- @treturn table it
+function M.explain_tracepoint(target, reason)
   local names, has_category = {}, false
   for i, each in ipairs(reason.code == "ENOENT" and M.machine.tracepoints("*", "*") or {}) do
     names[i] = each.category .. ":" .. each.name
@@ -204,7 +207,7 @@ end
 -- @treturn table the same error
 -- @treturn string|nil the name to probe instead, when the compiler made exactly one other function of this one
 function M.explain(target, reason)
-  if target.kind == C.LP_TRACEPOINT then return explain_tracepoint(target, reason) end
+  if target.kind == C.LP_TRACEPOINT then return M.explain_tracepoint(target, reason) end
   local name, module = target.name, target.category
   if name == "" then return explain_address(target, reason) end
   if MAY_BE_ABSENT[reason.code] and #M.machine.ksyms.find(name) == 0 then

@@ -162,11 +162,11 @@ local function parse_field(line)
 end
 
 --- The fields of a tracepoint, by its format file.
--- @treturn {table,…} and by name: `name`, `declaration`, `offset`, `size`, `signed`, `count`, `location`; nil where it
---   cannot be read
+-- @treturn {table,…} and by name: `name`, `declaration`, `offset`, `size`, `signed`, `count`, `location`; nil and a
+--   negative errno where it cannot be read
 function M.tracepoint_fields(category, name)
-  local format = tracefs.read(("events/%s/%s/format"):format(category, name))
-  if not format then return nil end
+  local format, code = tracefs.read(("events/%s/%s/format"):format(category, name))
+  if not format then return nil, code end
   local fields = {}
   for line in format:gmatch "[^\n]+" do
     local field = parse_field(line)
@@ -178,8 +178,16 @@ function M.tracepoint_fields(category, name)
   return fields
 end
 
+local ENOENT = -2
+
 local function fields_of(self)
-  self.fields = self.fields or M.tracepoint_fields(self.category, self.name) or {}
+  if self.fields then return self.fields end
+  local fields, code = M.tracepoint_fields(self.category, self.name)
+  if code == ENOENT then
+    err.raise(doctor.explain_tracepoint(self, { code = "ENOENT", stage = "expression",
+      message = ("tracepoint:%s:%s: this kernel has no such tracepoint"):format(self.category, self.name) }))
+  end
+  self.fields = fields or {}
   return self.fields
 end
 

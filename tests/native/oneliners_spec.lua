@@ -234,6 +234,8 @@ describe("lp.count", function()
     assert.is_truthy(refusal(lp.trace, CALLEE .. "callee", "arg0, arg0"):find "two fields are called so")
     assert.is_truthy(refusal(lp.trace, CALLEE .. "callee", ("arg0,"):rep(8) .. "arg0"):find "9 fields, and 8")
     assert.is_truthy(refusal(lp.latency, CALLEE .. "callee", { unit = "h" }):find "unit is ns, us, ms or s")
+    helper.contains(refusal(lp.trace, "tracepoint:sched:sched_swich", "prev_pid"),
+      "tracepoint:sched:sched_swich: this kernel has no such tracepoint", "did you mean tracepoint:sched:sched_switch")
     assert.is_truthy(refusal(lp.latency, "tracepoint:sched:sched_switch"):find "no entry and return")
   end)
 end)
