@@ -781,8 +781,8 @@ size_t lp_text_length(const char *text, size_t size);
 /* How many bytes lp_text_escape would write for the text. Equal to its length when nothing needs escaping. */
 size_t lp_text_escaped_length(const char *text, size_t length);
 /*
- * Writes the text with control characters and backslashes as \n, \t, \\ or \xNN, so that a file name can neither
- * break a line nor drive a terminal. No NUL is added.
+ * Writes the text with backslashes and control characters as \n, \t, \\ or \xNN, and what is no UTF-8 or changes the
+ * direction of text as \xNN, so that a file name can neither break a line nor drive a terminal. No NUL is added.
  */
 void lp_text_escape(const char *text, size_t length, char *out);
 /*

@@ -318,13 +318,12 @@ static void write_text(struct lp_target *target, const struct kind *kind, const 
 /* It may be anything, and it goes to a terminal. */
 static const char *printable(const char *text, char *out, size_t size)
 {
-    size_t length = 0;
+    size_t shown = strlen(text);
 
-    for (size_t i = 0; text[i] != '\0' && length + 5 < size; i++) {
-        lp_text_escape(&text[i], 1, out + length);
-        length += lp_text_escaped_length(&text[i], 1);
-    }
-    out[length] = '\0';
+    while (lp_text_escaped_length(text, shown) >= size)
+        shown--;
+    lp_text_escape(text, shown, out);
+    out[lp_text_escaped_length(text, shown)] = '\0';
     return out;
 }
 

@@ -91,7 +91,7 @@ local function number_condition(compiled, operation, right)
       "write a number, or 'text' in quotes")
   end
   local signed = compiled.fetch.is_signed == 1
-  if negative and not signed then
+  if not signed and (negative or number == 0 and operation == "<") then
     expression.wrong(compiled.text, ("%s is never negative"):format(compiled.type.name ~= "" and compiled.type.name
       or "it"), ("take it with a sign: %s:d, or %s:d32 when it is an int"):format(compiled.text, compiled.text))
   end

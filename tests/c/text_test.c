@@ -23,6 +23,20 @@ static void names_cannot_break_lines_or_drive_terminals(void **state)
     check("\x1b[31m\x07\x7f", 7, "\\x1b[31m\\x07\\x7f");
     check("a\0b", 3, "a\\x00b");
     check("gr\xc3\xbc\xc3\x9f", 6, "gr\xc3\xbc\xc3\x9f");
+    check("\xe6\x97\xa5\xf0\x9f\x90\x9d", 7, "\xe6\x97\xa5\xf0\x9f\x90\x9d");
+    /* C1 controls, alone and as UTF-8; text the other way round; what is no UTF-8. */
+    check("\xc2\x9b"
+          "31m",
+          5, "\\xc2\\x9b31m");
+    check("\x9b"
+          "31m",
+          4, "\\x9b31m");
+    check("\xc2\xa0", 2, "\xc2\xa0");
+    check("\xe2\x80\xae"
+          "abc\xe2\x81\xa7",
+          9, "\\xe2\\x80\\xaeabc\\xe2\\x81\\xa7");
+    check("\xe2\x80\xa6", 3, "\xe2\x80\xa6");
+    check("\xff\xc3", 2, "\\xff\\xc3");
 }
 
 static void every_byte_comes_back(void **state)
@@ -38,8 +52,8 @@ static void every_byte_comes_back(void **state)
     lp_text_escape(all, sizeof(all), out);
     for (size_t i = 0; i < length; i++)
         assert_true((unsigned char)out[i] >= 0x20 && out[i] != 0x7f);
-    /* 29 control characters and DEL as \xNN, three and the backslash as two bytes, the rest as they are */
-    assert_int_equal(length, 30 * 4 + 4 * 2 + (256 - 34));
+    /* 29 control characters, DEL and 128 bytes that are no UTF-8 as \xNN, three and the backslash as two bytes */
+    assert_int_equal(length, 158 * 4 + 4 * 2 + (128 - 34));
 }
 
 static void a_field_need_not_end_in_a_nul(void **state)
