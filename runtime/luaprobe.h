@@ -640,6 +640,11 @@ void lp_source_close(struct lp_source *source);
  * wake.
  */
 int lp_object_events(struct lp_object *object, int i, bool ring, size_t bytes, uint64_t *watermark);
+/*
+ * The same for a ring buffer of somebody else's program, which keeps its size: takes its value type away, which some
+ * declare and the kernel refuses.
+ */
+int lp_object_untyped_ring(struct lp_object *object, int i);
 /* Whether this kernel has ring buffers (Linux 5.8). */
 bool lp_source_has_ring(void);
 /* The number of CPUs that there can be, and the bytes of a page. */

@@ -197,11 +197,14 @@ function M.configure(map)
   map.kind = map.kind_of.name
 end
 
---- The same for a ring buffer of other people's: its size as asked, and no value type, which the kernel refuses.
+--- The same for a ring buffer of other people's: its size as asked, or as it is, and no value type.
 function M.configure_ring(map)
   local bytes = wanted_bytes(map, map)
-  if not bytes and map.value_type_id == 0 then return end
-  err.check(C.lp_object_events(map.object.handle, map.index, true, bytes or 0, watermark))
+  if bytes then
+    err.check(C.lp_object_events(map.object.handle, map.index, true, bytes, watermark))
+  else
+    err.check(C.lp_object_untyped_ring(map.object.handle, map.index))
+  end
 end
 
 -- The variables of a declared stream: what wakes us, and what could not be sent.

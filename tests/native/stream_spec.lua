@@ -220,6 +220,18 @@ describe("an event stream", function()
     misuse("no 64%-bit member 'length'", maps.typed.each, maps.typed, { order = "time", time = "length" })
   end)
 
+  it("of other people's ring buffers is as large as their program says, unless it is told", function()
+    open("foreign"):load()
+    assert.are.equal(65536, object.maps.typed.max_entries)
+    assert.are.equal(65536, object.maps.untyped.max_entries)
+    object:close()
+    local maps = open("foreign").maps
+    maps.typed.max_entries, maps.untyped.bytes = 2 ^ 22, 2 ^ 16
+    object:load()
+    assert.are.equal(2 ^ 22, maps.typed.max_entries)
+    assert.is_true(maps.untyped.max_entries >= 2 ^ 16 * accounts.cpus())
+  end)
+
   it("of a perf event array with fewer entries than CPUs gives what the first ones sent", function()
     open("foreign").maps.perf.max_entries = 1
     object:attach()
