@@ -561,10 +561,10 @@ struct lp_source_stats {
     uint64_t bytes;
     uint64_t lost;       /* events that found a buffer full, or none */
     uint64_t late;       /* events out of order in spite of lp_source_order */
-    uint64_t high_water; /* bytes: the most that was found in one buffer at once */
+    uint64_t high_water; /* bytes: the most that was in one buffer at once */
     uint64_t capacity;   /* bytes of one buffer */
     uint32_t buffers;
-    bool may_have_lost; /* a ring buffer was full, and its program does not count what it could not send */
+    bool may_have_lost; /* the kernel may have refused events that nobody counted: other people's programs do not */
 };
 
 /* The buffer size of one CPU when nothing is said, in bytes. */
@@ -594,8 +594,9 @@ struct lp_stretch {
     uint64_t bytes;
     uint32_t size; /* of the one that the loop is at */
     int32_t cpu;
-    int32_t stride; /* from one record to the next, the last time: the loop's guess for the next time */
-    int32_t least;  /* the size of the smallest event that the loop takes; it says */
+    int32_t stride;  /* from one record to the next, the last time: the loop's guess for the next time */
+    int32_t longest; /* the largest of those so far; the loop notes it */
+    int32_t least;   /* the size of the smallest event that the loop takes; it says */
 };
 /* The source's own, or NULL when it has none. */
 struct lp_stretch *lp_source_stretch(struct lp_source *source);
@@ -620,7 +621,7 @@ size_t lp_source_capacity(const struct lp_source *source);
 /* How many bytes of events were read so far. */
 uint64_t lp_source_bytes(const struct lp_source *source);
 /* Totals since it was opened. Asking for what was lost costs system calls. */
-void lp_source_stats(const struct lp_source *source, struct lp_source_stats *out);
+void lp_source_stats(struct lp_source *source, struct lp_source_stats *out);
 /* Events lost on one CPU. */
 uint64_t lp_source_lost(const struct lp_source *source, uint32_t cpu);
 /*

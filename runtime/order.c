@@ -220,7 +220,7 @@ static bool hold_pending(struct lp_order *order)
 static bool take_in(struct lp_order *order, struct lp_source *source)
 {
     while (hold_pending(order)) {
-        source->ops->release(source);
+        lp_source_release(source);
         order->pending_next = 0;
         order->pending_count = source->ops->read(source, order->pending, PIECE);
         if (order->pending_count == 0)

@@ -42,6 +42,7 @@ int lp_source_begin(struct lp_source *source)
     return 0;
 }
 
+/* Buffers are never fuller than just before something is given back, or when one asks. */
 static void measure(struct lp_source *source)
 {
     size_t fill = source->ops->fill(source);
@@ -50,6 +51,12 @@ static void measure(struct lp_source *source)
         source->peak = fill;
     if (fill > source->high_water)
         source->high_water = fill;
+}
+
+void lp_source_release(struct lp_source *source)
+{
+    measure(source);
+    source->ops->release(source);
 }
 
 static void count(struct lp_source *source, const struct lp_event *events, int number)
@@ -84,7 +91,11 @@ static void finish_stretch(struct lp_source *source)
         source->ops->walked(source, stretch);
     source->events += stretch->events;
     source->bytes += stretch->bytes;
-    *stretch = (struct lp_stretch){.stride = stretch->stride, .least = stretch->least};
+    *stretch = (struct lp_stretch){
+        .stride = stretch->stride,
+        .longest = stretch->longest,
+        .least = stretch->least,
+    };
 }
 
 struct lp_stretch *lp_source_stretch(struct lp_source *source)
@@ -99,8 +110,7 @@ int lp_source_walk(struct lp_source *source)
     struct lp_event event;
 
     finish_stretch(source);
-    source->ops->release(source);
-    measure(source);
+    lp_source_release(source);
     if (source->ops->read(source, &event, 1) == 0) {
         source->ops->arm(source);
         return 0;
@@ -126,8 +136,7 @@ int lp_source_read(struct lp_source *source, struct lp_event *events, int max)
     if (source->poison)
         lp_poison_release(source->poison);
     if (!source->order)
-        source->ops->release(source);
-    measure(source);
+        lp_source_release(source);
     number = source->order ? lp_order_read(source->order, source, events, max) : source->ops->read(source, events, max);
     if (number == 0)
         source->ops->arm(source);
@@ -200,14 +209,14 @@ uint64_t lp_source_lost(const struct lp_source *source, uint32_t cpu)
     return lost(source, (int)cpu);
 }
 
-/* A program that does not count what it could not send has sent nothing more while there was no room for a record. */
 static bool may_have_lost(const struct lp_source *source)
 {
-    return !source->options.refused && source->buffer_size - source->high_water < source->largest;
+    return !source->options.refused && source->ops->may_have_lost && source->ops->may_have_lost(source);
 }
 
-void lp_source_stats(const struct lp_source *source, struct lp_source_stats *out)
+void lp_source_stats(struct lp_source *source, struct lp_source_stats *out)
 {
+    measure(source);
     *out = (struct lp_source_stats){
         .events = source->events + source->stretch.events,
         .bytes = source->bytes + source->stretch.bytes,

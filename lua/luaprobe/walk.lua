@@ -48,6 +48,7 @@ local function step(stretch, contents, length)
   local stride = stretch.stride
   if length == stride then return contents + stride end
   stretch.stride = length
+  if length > stretch.longest then stretch.longest = length end
   return contents + length
 end
 

@@ -40,7 +40,14 @@ static void fake_release(struct lp_source *source)
     fake->released = fake->read;
 }
 
-static const struct lp_source_ops fake_ops = {.read = fake_read, .release = fake_release};
+static size_t fake_fill(const struct lp_source *source)
+{
+    const struct fake *fake = (const struct fake *)(const void *)source;
+
+    return (size_t)(fake->sent - fake->released) * sizeof(struct fake_event);
+}
+
+static const struct lp_source_ops fake_ops = {.read = fake_read, .release = fake_release, .fill = fake_fill};
 
 static struct fake fake;
 static struct lp_order *order;

@@ -232,6 +232,84 @@ describe("an event stream", function()
     assert.is_true(maps.untyped.max_entries >= 2 ^ 16 * accounts.cpus())
   end)
 
+  describe("of another's ring buffer", function()
+    local SIZE, RECORD = 4096, 32 -- bytes: of the buffer, and of a small event with its header
+    local FULL = SIZE / RECORD - 1 -- events: the kernel does not fill a ring buffer to its last byte
+
+    local function open_small(const)
+      open("foreign", nil, const).maps.typed.max_entries = SIZE
+      object:attach()
+      object.maps.typed:poll(0, function() end) -- from now on somebody wants to know
+    end
+
+    local function may_have_lost()
+      for _, source in ipairs(lp.stats().sources) do
+        if source.name == "typed" then return source.may_have_lost, source.high_water end
+      end
+    end
+
+    local function read()
+      local seen = 0
+      for _ in object.maps.typed:each { timeout = 0 } do seen = seen + 1 end
+      return seen
+    end
+
+    it("may be lost when it was full, to the byte", function()
+      open_small()
+      calls(FULL - 1)
+      assert.are.equal(FULL - 1, read())
+      assert.are.same({ false, SIZE - 2 * RECORD }, { may_have_lost() })
+      calls(FULL + 1)
+      assert.are.equal(FULL, read())
+      assert.are.same({ true, SIZE - RECORD }, { may_have_lost() })
+    end)
+
+    it("may be lost while a body runs, of a loop, of poll or of a handler", function()
+      for _, way in ipairs { "each", "poll", "on" } do
+        open_small()
+        calls(FULL / 2)
+        local seen = 0
+        local function body()
+          seen = seen + 1
+          if seen == 1 then calls(FULL) end
+          if seen == FULL then lp.stop() end
+        end
+        if way == "each" then
+          for _ in object.maps.typed:each { timeout = 0 } do body() end
+        elseif way == "poll" then
+          repeat until object.maps.typed:poll(0, body) == 0
+        else
+          lp.on(object.maps.typed, body)
+          lp.run { timeout = 1 }
+        end
+        assert.are.equal(FULL, seen, way)
+        assert.is_true(may_have_lost(), way)
+        object:close()
+        accounts.forget()
+      end
+    end)
+
+    it("may be lost after the loop", function()
+      open_small()
+      calls(3)
+      assert.are.equal(3, read())
+      calls(FULL + 1)
+      object:close()
+      assert.is_true(may_have_lost())
+      accounts.forget()
+      open_small() -- and before any was read
+      calls(FULL + 1)
+      assert.is_true(may_have_lost())
+    end)
+
+    it("may be lost when only the small ones found room", function()
+      open_small { large_every = 114 }
+      calls(115)
+      assert.are.equal(115, read())
+      assert.are.same({ true, SIZE - 168 }, { may_have_lost() })
+    end)
+  end)
+
   it("of a perf event array with fewer entries than CPUs gives what the first ones sent", function()
     open("foreign").maps.perf.max_entries = 1
     object:attach()
