@@ -310,6 +310,30 @@ describe("an event stream", function()
     end)
   end)
 
+  it("of a perf buffer takes events of up to 65,516 bytes, and counts larger ones as lost", function()
+    local all, but = "0 1 2 3 4 5 6 7", "0 2 3 4 6 7"
+    local function numbers(map)
+      local seen = {}
+      for event in map:each { type = "struct event", timeout = 0 } do seen[#seen + 1] = tonumber(event.number) end
+      return table.concat(seen, " ")
+    end
+    for _, size in ipairs { 65516, 65517, 65528, 65552, 70000, 131072 } do
+      open("large", "perf", { large = size })
+      object.maps.events.bytes, object.maps.foreign.bytes = 2 ^ 20, 2 ^ 20
+      object:attach()
+      helper.on_cpu(0, function() calls(8) end)
+      for _, name in ipairs { "events", size ~= 65517 and "foreign" or nil } do -- that one leaves no trace there
+        assert.are.equal(size == 65516 and all or but, numbers(object.maps[name]), name .. size)
+        assert.are.equal(size == 65516 and 0 or 2, object.maps[name].lost)
+      end
+      object:close()
+    end
+    open("large", "ring").maps.events.bytes = 2 ^ 20
+    object:attach()
+    calls(8)
+    assert.are.equal(all, numbers(object.maps.events))
+  end)
+
   it("of a perf event array with fewer entries than CPUs gives what the first ones sent", function()
     open("foreign").maps.perf.max_entries = 1
     object:attach()
