@@ -625,8 +625,9 @@ void lp_source_stats(struct lp_source *source, struct lp_source_stats *out);
 /* Events lost on one CPU. */
 uint64_t lp_source_lost(const struct lp_source *source, uint32_t cpu);
 /*
- * Copies what overwriting buffers hold, oldest first per CPU, without taking it away; while it reads, new events are
- * lost. The copies live until the next snapshot. Returns how many; `*events` points at them.
+ * Copies what overwriting buffers hold, oldest first per CPU, without taking it away. For each of them recording stops
+ * for a moment, and new events are lost. The copies live until the next snapshot. Returns how many; `*events` points at
+ * them.
  */
 int lp_source_snapshot(struct lp_source *source, const struct lp_event **events);
 /*
