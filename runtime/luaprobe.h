@@ -604,7 +604,8 @@ struct lp_stretch *lp_source_stretch(struct lp_source *source);
 int lp_source_walk(struct lp_source *source);
 /*
  * From now on events come by the 64-bit nanoseconds (CLOCK_MONOTONIC) at `offset` in them, each `delay` nanoseconds
- * after its time at the soonest. One that comes later than that is marked late and delivered at once.
+ * after its time at the soonest, and after it was read at the latest. One that comes later than the first is marked
+ * late and delivered at once.
  */
 int lp_source_order(struct lp_source *source, uint32_t offset, int64_t delay);
 /* Stops waiting for others: what is there is delivered by time. */

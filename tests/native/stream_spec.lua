@@ -103,6 +103,18 @@ describe("an event stream", function()
       end
     end)
 
+    it("of a " .. kind .. " buffer is not held back by times that lie ahead", function()
+      open("sample", kind, { burst = 10, skew = 0ULL - 3600000000000ULL }):attach()
+      calls(1)
+      local start, seen = require("luaprobe.limits").now(), 0
+      for _ in object.maps.events:each { order = "time", max_delay = 0.1, timeout = 5 } do
+        seen = seen + 1
+        if seen == 10 then break end
+      end
+      assert.are.equal(10, seen)
+      assert.is_true(require("luaprobe.limits").now() - start < 2e9)
+    end)
+
     it("of a " .. kind .. " buffer comes in the order of time, late ones flagged", function()
       local SKEW = 200e6 -- every second event says it is 0.2 s old
       open("sample", kind, { burst = 2, skew = SKEW }):attach()
