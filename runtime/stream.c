@@ -43,10 +43,16 @@ static int need_slots(const struct lp_object *object, const struct bpf_map *map,
 {
     char name[256];
     struct bpf_map *slots;
+    int error;
 
     snprintf(name, sizeof(name), "lp_slots_of_%s", bpf_map__name(map));
     slots = bpf_object__find_map_by_name(object->bpf, name);
-    return slots ? bpf_map__set_autocreate(slots, needed) : 0;
+    if (!slots)
+        return 0;
+    error = bpf_map__set_autocreate(slots, needed);
+    if (error == 0 && bpf_map__type(slots) == BPF_MAP_TYPE_ARRAY) /* too large for a per-CPU map */
+        error = bpf_map__set_max_entries(slots, (uint32_t)lp_cpu_count());
+    return error;
 }
 
 int lp_object_untyped_ring(struct lp_object *object, int i)

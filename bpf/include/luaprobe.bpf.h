@@ -57,6 +57,10 @@ static __always_inline long lp_perf_output(void *ctx, void *map, void *data, __u
     return bpf_perf_event_output(ctx, map, BPF_F_CURRENT_CPU, data, size);
 }
 
+/* The largest value of a per-CPU map. Larger slots are entries of an array, of which luaprobe makes one for each CPU.
+ */
+#define LP_PERCPU_LARGEST 32768
+
 /*
  * The event's type travels in the object's BTF, as the type of a pointer in a section of that name: libbpf ignores
  * sections it does not know, so the object stays loadable by others.
@@ -76,7 +80,8 @@ static __always_inline long lp_perf_output(void *ctx, void *map, void *data, __u
         __u8 bytes[((slot_size) + 7) / 8 * 8] __attribute__((aligned(8)));                                             \
     };                                                                                                                 \
     struct {                                                                                                           \
-        __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);                                                                       \
+        __uint(type,                                                                                                   \
+               sizeof(struct lp_slot_of_##map) > LP_PERCPU_LARGEST ? BPF_MAP_TYPE_ARRAY : BPF_MAP_TYPE_PERCPU_ARRAY);  \
         __uint(max_entries, 1);                                                                                        \
         __type(key, __u32);                                                                                            \
         __type(value, struct lp_slot_of_##map);                                                                        \
@@ -115,8 +120,8 @@ static __always_inline long lp_perf_output(void *ctx, void *map, void *data, __u
         _Static_assert((length) <= sizeof(((struct lp_slot_of_##map *)0)->bytes),                                      \
                        "larger than the event type: declare the stream with LP_EVENTS_OF_SIZE");                       \
         if (lp_perf_of_##map) {                                                                                        \
-            __u32 lp_zero = 0;                                                                                         \
-            struct lp_slot_of_##map *lp_slot = bpf_map_lookup_elem(&lp_slots_of_##map, &lp_zero);                      \
+            __u32 lp_key = sizeof(struct lp_slot_of_##map) > LP_PERCPU_LARGEST ? bpf_get_smp_processor_id() : 0;       \
+            struct lp_slot_of_##map *lp_slot = bpf_map_lookup_elem(&lp_slots_of_##map, &lp_key);                       \
                                                                                                                        \
             lp_event = 0;                                                                                              \
             if (lp_slot && !lp_slot->taken) {                                                                          \

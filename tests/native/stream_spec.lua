@@ -346,6 +346,24 @@ describe("an event stream", function()
     assert.are.equal(all, numbers(object.maps.events))
   end)
 
+  it("has slots for lp_reserve of any size, on every CPU", function()
+    for _, kind in ipairs { "ring", "perf" } do
+      open("large", kind).maps.reserved.buffer = kind
+      object:attach()
+      for cpu = 0, accounts.cpus() - 1 do helper.on_cpu(cpu, function() calls(3) end) end
+      local seen, cpus = 0, {}
+      for event, size, cpu in object.maps.reserved:each { timeout = 0 } do
+        assert.are.equal(65512, kind == "ring" and size or size - 4)
+        assert.are.equal(tonumber(event.number), event.fill[65503])
+        seen, cpus[cpu] = seen + 1, true
+      end
+      assert.are.equal(3 * accounts.cpus(), seen)
+      assert.is_true(kind == "ring" or cpus[accounts.cpus() - 1])
+      assert.are.equal(0, object.maps.reserved.lost)
+      object:close()
+    end
+  end)
+
   it("of a perf event array with fewer entries than CPUs gives what the first ones sent", function()
     open("foreign").maps.perf.max_entries = 1
     object:attach()
