@@ -150,6 +150,12 @@ static uint64_t perf_lost(const struct lp_source *base, int cpu)
     return sum;
 }
 
+/* What is sent on a CPU without a buffer the kernel refuses, and tells only the program. */
+static bool perf_may_have_lost(const struct lp_source *base)
+{
+    return perf_const(base)->count < sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 /* ---- CPUs that come and go ------------------------------------------------------------------------------------ */
 
 static void perf_cpu_changed(struct lp_source *base, uint32_t cpu, bool online)
@@ -207,6 +213,7 @@ static const struct lp_source_ops perf_ops = {
     .fill = perf_fill,
     .arm = perf_arm,
     .lost = perf_lost,
+    .may_have_lost = perf_may_have_lost,
     .cpu_changed = perf_cpu_changed,
     .snapshot = perf_snapshot,
     .close = perf_close,

@@ -211,7 +211,7 @@ uint64_t lp_source_lost(const struct lp_source *source, uint32_t cpu)
 
 static bool may_have_lost(const struct lp_source *source)
 {
-    return !source->options.refused && source->ops->may_have_lost && source->ops->may_have_lost(source);
+    return !source->options.refused && source->ops->may_have_lost(source);
 }
 
 void lp_source_stats(struct lp_source *source, struct lp_source_stats *out)

@@ -24,7 +24,7 @@ struct lp_source_ops {
     void (*arm)(struct lp_source *source);
     /* What the buffers themselves know to be lost on a CPU, or on all of them (-1). */
     uint64_t (*lost)(const struct lp_source *source, int cpu);
-    /* Whether events may be lost that nobody counted; asked when the program does not count. NULL: never. */
+    /* Whether events may be lost that nobody counted; asked when the program does not count. */
     bool (*may_have_lost)(const struct lp_source *source);
     /* A CPU came or went; NULL when that changes nothing. */
     void (*cpu_changed)(struct lp_source *source, uint32_t cpu, bool online);
