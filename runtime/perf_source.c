@@ -273,6 +273,8 @@ struct lp_source *lp_source_open_perf(int map_fd, const struct lp_source_options
         lp_error_hint("it has a power of two of pages: %zu bytes to %d MiB", page_size, MOST_BYTES >> 20);
         return NULL;
     }
+    if (lp_source_check_alone(map_fd) != 0)
+        return NULL;
     source = calloc(1, sizeof(*source));
     if (!source) {
         explain(error, bytes);
@@ -289,7 +291,7 @@ struct lp_source *lp_source_open_perf(int map_fd, const struct lp_source_options
     if (source->buffers && source->lost_before)
         error = open_all(source);
     if (error == 0)
-        error = lp_source_begin(&source->base);
+        error = lp_source_begin(&source->base, map_fd);
     if (error == 0)
         return &source->base;
     explain(error, bytes);

@@ -291,15 +291,20 @@ static int open_pages(struct ring_source *source)
         source->position = *source->consumer; /* of a pinned map, somebody may have read already */
         error = lp_wait_add(&source->base, source->map_fd, source->base.options.armed ? EPOLLET : EPOLLONESHOT);
     }
-    return error ? error : lp_source_begin(&source->base);
+    return error ? error : lp_source_begin(&source->base, source->map_fd);
 }
 
 struct lp_source *lp_source_open_ring(int map_fd, const struct lp_source_options *options)
 {
     struct bpf_map_info info = {0};
     uint32_t length = sizeof(info);
-    struct ring_source *source = calloc(1, sizeof(*source));
-    int error = source ? bpf_obj_get_info_by_fd(map_fd, &info, &length) : -ENOMEM;
+    struct ring_source *source;
+    int error;
+
+    if (lp_source_check_alone(map_fd) != 0)
+        return NULL;
+    source = calloc(1, sizeof(*source));
+    error = source ? bpf_obj_get_info_by_fd(map_fd, &info, &length) : -ENOMEM;
 
     if (error == 0) {
         source->base.ops = &ring_ops;

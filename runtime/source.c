@@ -6,8 +6,10 @@
  */
 #include "source.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 
+#include "error.h"
 #include "order.h"
 #include "poison.h"
 
@@ -30,8 +32,30 @@ size_t lp_source_default_bytes(void)
     return bytes;
 }
 
-int lp_source_begin(struct lp_source *source)
+/* The kernel's number of a map; 0 when it does not tell. */
+static uint32_t id_of(int map_fd)
 {
+    struct bpf_map_info info = {0};
+    uint32_t length = sizeof(info);
+
+    return bpf_obj_get_info_by_fd(map_fd, &info, &length) == 0 ? info.id : 0;
+}
+
+/* A second reader would put its own buffers into a perf event array, or its own position into a ring buffer. */
+int lp_source_check_alone(int map_fd)
+{
+    uint32_t id = id_of(map_fd);
+
+    if (id == 0 || !lp_wait_find(id))
+        return 0;
+    lp_error_set(EBUSY, "events", "its events are read already by another handle of this process (map id %u)", id);
+    lp_error_hint("close the other one first: object:close(), or map:close() of one from lp.open_map");
+    return -EBUSY;
+}
+
+int lp_source_begin(struct lp_source *source, int map_fd)
+{
+    source->map_id = id_of(map_fd);
     if (source->options.poison) {
         source->poison = lp_poison_new();
         if (!source->poison)

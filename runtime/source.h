@@ -38,6 +38,7 @@ struct lp_source {
     struct lp_source_options options;
     size_t buffer_size; /* bytes of one buffer */
     uint32_t buffers;
+    uint32_t map_id; /* the kernel's number of what it reads */
     uint64_t events, bytes, late;
     size_t high_water;
     size_t peak; /* the same since lp_source_peak */
@@ -57,8 +58,13 @@ void lp_wait_forget(struct lp_source *source);
 /* Enters a source into the list of those that are told of CPUs. */
 void lp_wait_enter(struct lp_source *source);
 
-/* source.c: the last step of opening one. 0 or a negative errno. */
-int lp_source_begin(struct lp_source *source);
+/* The one that reads a map, or NULL. */
+const struct lp_source *lp_wait_find(uint32_t map_id);
+
+/* source.c: the first step of opening one of a map. 0, or a negative errno and the last error. */
+int lp_source_check_alone(int map_fd);
+/* The last step. 0 or a negative errno. */
+int lp_source_begin(struct lp_source *source, int map_fd);
 
 /* source.c: gives all that was read back, after a look at how full the buffers had become until then. */
 void lp_source_release(struct lp_source *source);

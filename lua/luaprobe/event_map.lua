@@ -55,7 +55,13 @@ local function value_type(map)
   return type and type.members and type or nil
 end
 
+-- How to say what the events are: perf event arrays, pinned ones for example, bring no types with them.
+local function how_to_say(map)
+  return map.types.empty and 'pass type = ffi.typeof "struct { … }"' or 'pass type = "struct NAME"'
+end
+
 local function named_event_type(map, name)
+  if map.types.empty then err.misuse("map %s has no types, and no '%s': %s", map.name, name, how_to_say(map)) end
   local type = map.types:find(name)
   if not type then err.misuse("%s: the object has no type '%s'", map.object.name, name) end
   if not type.members then err.misuse("map %s: events are structs, and %s is none", map.name, name) end
@@ -82,7 +88,7 @@ local function layout_of(map, wanted)
   local type = wanted and named_event_type(map, wanted) or declared or value_type(map)
   if type == declared and declared and not type.members then not_of_structs(map, declared_id) end
   if not type then
-    err.misuse('map %s of %s does not say what its events are: pass type = "struct NAME"', map.name, map.object.name)
+    err.misuse("map %s of %s does not say what its events are: %s", map.name, map.object.name, how_to_say(map))
   end
   return record.layout(map.types, type)
 end
@@ -215,13 +221,21 @@ local function add_variables(map, opts)
   if refused then opts.refused, opts.refused_count = ffi.cast("const uint64_t *", refused), count end
 end
 
+-- An open source, or its error with the map's name.
+local function opened(map, source)
+  if source ~= nil then return source end
+  local failure = err.last()
+  failure.message = ("%s: map %s: %s"):format(map.object.name, map.name, failure.message)
+  err.raise(failure)
+end
+
 local function open_source(map, bytes)
   local descriptor = map:descriptor()
   local opts = ffi.new "struct lp_source_options"
   opts.bytes, opts.overwrite, opts.poison = bytes or 0, map.overwrite or false, events.is_debugging()
   if map.source == "object" then add_variables(map, opts) end
-  if map.type == RING_BUFFER then return err.check(C.lp_source_open_ring(descriptor, opts)), "ring" end
-  return err.check(C.lp_source_open_perf(descriptor, opts)), "perf"
+  if map.type == RING_BUFFER then return opened(map, C.lp_source_open_ring(descriptor, opts)), "ring" end
+  return opened(map, C.lp_source_open_perf(descriptor, opts)), "perf"
 end
 
 -- The size of each CPU's share in an open source.
