@@ -109,6 +109,7 @@ for _, kind in ipairs { "ring", "perf" } do
         assert.is_false(ok)
         assert.are.equal("events", reason.stage)
         assert.is_truthy(reason.hint:find "power of two")
+        helper.contains(reason.message, object.name, "events", " cannot have " .. pages * 4096 .. " bytes")
         object:close()
         object = helper.open "burst"
         map = object.maps.events

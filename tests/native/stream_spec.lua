@@ -181,6 +181,9 @@ describe("an event stream", function()
     object:load()
     contains(helper.refusal(object.maps.events.each, object.maps.events),
       "map events: LP_EVENTS of numbers_t: events are structs", "hint: write struct events_event { numbers_t value; }")
+    contains(helper.refusal(object.maps.incomplete.each, object.maps.incomplete),
+      "map incomplete: LP_EVENTS of struct nothing, which is declared but not defined",
+      "hint: write its definition, struct nothing { … };, before it")
     object:close()
     open("sample"):load()
     for _, wrong in ipairs { ffi.typeof "uint64_t", ffi.typeof "char[8]", ffi.typeof "struct { int a; } *", 5LL } do
@@ -414,6 +417,12 @@ describe("an event stream", function()
     assert.are.equal(helper.pid, list[1].pid)
     assert.are.equal(list[#list].number, map:snapshot()[#map:snapshot()].number)
     misuse("overwrites: it has a snapshot", map.each, map)
+    misuse("no 64%-bit member 'nothing'", map.snapshot, map, { time = "nothing" })
+    misuse("time is the name of a member", map.snapshot, map, { time = true })
+    object:close()
+    misuse("map typed is a ringbuf, .* only perf buffers can overwrite", function()
+      open("foreign").maps.typed.overwrite = true
+    end)
     object:close()
     open("sample", "ring").maps.events.overwrite = true
     misuse("only perf buffers can overwrite", object.load, object)
@@ -453,6 +462,15 @@ describe("an event stream", function()
     misuse("max_delay is a number of seconds", map.each, map, { max_delay = "soon" })
     misuse("timeout is a number of seconds", map.each, map, { timeout = -1 })
     misuse('order can be "time"', map.each, map, { order = "size" })
+    for _, wrong in ipairs { true, {}, 5 } do
+      misuse("time is the name of a member", map.each, map, { order = "time", time = wrong })
+    end
+    misuse('pass order = "time" as well', map.each, map, { time = "time" })
+    misuse("no 64%-bit member 'nothing'", map.each, map, { order = "time", time = "nothing" })
+    for _, wrong in ipairs { 1 / 0, 1e300, 2 ^ 31 } do
+      misuse("bytes is a whole number above 0 and below 2%^31", map.each, map, { bytes = wrong })
+      misuse("pages is a whole number above 0 and below 2%^31", map.each, map, { pages = wrong })
+    end
     misuse("no type 'struct nothing'", map.each, map, { type = "struct nothing" })
     misuse("no member 'nothing'", function()
       object:attach()
