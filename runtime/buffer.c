@@ -61,6 +61,17 @@ static const struct perf_event_header *in_one_piece(const struct lp_buffer *buff
     return (const void *)buffer->wrapped;
 }
 
+/*
+ * Whether the contents are what the record has room for. Programs can send more than its 16 bits of length can say:
+ * then what is there has been, or will be, overwritten by other records.
+ */
+static bool is_whole(const struct perf_event_header *record)
+{
+    const struct sample_record *sample = (const void *)record;
+
+    return record->size >= sizeof(*sample) && sample->size <= record->size - sizeof(*sample);
+}
+
 void lp_buffer_release(struct lp_buffer *buffer)
 {
     /* Pairs with the kernel's reading of data_tail: our reads of the records come before. */
@@ -85,12 +96,14 @@ int lp_buffer_read(struct lp_buffer *buffer, struct lp_event *events, int max)
 
         if (record->size < sizeof(*record) || record->size > head - buffer->tail) {
             /* Not a record: the kernel never writes that. Skip what cannot be understood, and say so. */
-            buffer->lost++;
+            buffer->damaged++;
             buffer->tail = head;
             break;
         }
         record = in_one_piece(buffer, record);
-        if (record->type == PERF_RECORD_SAMPLE) {
+        if (record->type == PERF_RECORD_SAMPLE && !is_whole(record)) {
+            buffer->damaged++;
+        } else if (record->type == PERF_RECORD_SAMPLE) {
             const struct sample_record *sample = (const void *)record;
 
             events[count++] = (struct lp_event){sample->data, sample->size, (int16_t)buffer->cpu, 0};

@@ -12,7 +12,8 @@ struct lp_buffer {
     size_t data_size; /* a power of two */
     uint64_t tail;    /* how far we have read; data_tail follows when the batch is released */
     uint8_t *wrapped; /* where a record that runs over the end is put together */
-    uint64_t lost;
+    uint64_t lost;    /* that records told of */
+    uint64_t damaged; /* that could not be understood */
     uint32_t cpu;
     bool is_gone; /* its CPU is offline, or has got another one */
     int event_fd;

@@ -561,10 +561,10 @@ struct lp_source_stats {
     uint64_t bytes;
     uint64_t lost;       /* events that found a buffer full, or none */
     uint64_t late;       /* events out of order in spite of lp_source_order */
-    uint64_t high_water; /* bytes: the most that was found in one buffer at once */
+    uint64_t high_water; /* bytes: the most that was in one buffer at once */
     uint64_t capacity;   /* bytes of one buffer */
     uint32_t buffers;
-    bool may_have_lost; /* a ring buffer was full, and its program does not count what it could not send */
+    bool may_have_lost; /* the kernel may have refused events that nobody counted: other people's programs do not */
 };
 
 /* The buffer size of one CPU when nothing is said, in bytes. */
@@ -594,8 +594,9 @@ struct lp_stretch {
     uint64_t bytes;
     uint32_t size; /* of the one that the loop is at */
     int32_t cpu;
-    int32_t stride; /* from one record to the next, the last time: the loop's guess for the next time */
-    int32_t least;  /* the size of the smallest event that the loop takes; it says */
+    int32_t stride;  /* from one record to the next, the last time: the loop's guess for the next time */
+    int32_t longest; /* the largest of those so far; the loop notes it */
+    int32_t least;   /* the size of the smallest event that the loop takes; it says */
 };
 /* The source's own, or NULL when it has none. */
 struct lp_stretch *lp_source_stretch(struct lp_source *source);
@@ -603,7 +604,8 @@ struct lp_stretch *lp_source_stretch(struct lp_source *source);
 int lp_source_walk(struct lp_source *source);
 /*
  * From now on events come by the 64-bit nanoseconds (CLOCK_MONOTONIC) at `offset` in them, each `delay` nanoseconds
- * after its time at the soonest. One that comes later than that is marked late and delivered at once.
+ * after its time at the soonest, and after it was read at the latest. One that comes later than the first is marked
+ * late and delivered at once.
  */
 int lp_source_order(struct lp_source *source, uint32_t offset, int64_t delay);
 /* Stops waiting for others: what is there is delivered by time. */
@@ -620,12 +622,13 @@ size_t lp_source_capacity(const struct lp_source *source);
 /* How many bytes of events were read so far. */
 uint64_t lp_source_bytes(const struct lp_source *source);
 /* Totals since it was opened. Asking for what was lost costs system calls. */
-void lp_source_stats(const struct lp_source *source, struct lp_source_stats *out);
+void lp_source_stats(struct lp_source *source, struct lp_source_stats *out);
 /* Events lost on one CPU. */
 uint64_t lp_source_lost(const struct lp_source *source, uint32_t cpu);
 /*
- * Copies what overwriting buffers hold, oldest first per CPU, without taking it away; while it reads, new events are
- * lost. The copies live until the next snapshot. Returns how many; `*events` points at them.
+ * Copies what overwriting buffers hold, oldest first per CPU, without taking it away. For each of them recording stops
+ * for a moment, and new events are lost. The copies live until the next snapshot. Returns how many; `*events` points at
+ * them.
  */
 int lp_source_snapshot(struct lp_source *source, const struct lp_event **events);
 /*
@@ -640,6 +643,11 @@ void lp_source_close(struct lp_source *source);
  * wake.
  */
 int lp_object_events(struct lp_object *object, int i, bool ring, size_t bytes, uint64_t *watermark);
+/*
+ * The same for a ring buffer of somebody else's program, which keeps its size: takes its value type away, which some
+ * declare and the kernel refuses.
+ */
+int lp_object_untyped_ring(struct lp_object *object, int i);
 /* Whether this kernel has ring buffers (Linux 5.8). */
 bool lp_source_has_ring(void);
 /* The number of CPUs that there can be, and the bytes of a page. */

@@ -2,9 +2,10 @@
  * order.c: delivers the events of all CPUs by their time.
  *
  * Buffers are read one after the other, and an event is sent some time after its time was taken. So events are held
- * back until they are `delay` old: then whatever happened before them has arrived, or is late. What is held back is
- * copied, to a ring of its own and a heap by time, and the kernel has its memory back at once: waiting makes no buffer
- * fill. When our ring is full the oldest are delivered before their delay is over.
+ * back until they are `delay` old: then whatever happened before them has arrived, or is late. An event whose time lies
+ * ahead of the clock waits for that long after it was read. What is held back is copied, to a ring of its own and a
+ * heap by time, and the kernel has its memory back at once: waiting makes no buffer fill. When our ring is full the
+ * oldest are delivered before their delay is over.
  */
 #include "order.h"
 
@@ -21,8 +22,8 @@ enum { BATCH = 512, PIECE = 64, ALIGNMENT = 16, SMALLEST = 1 << 20 };
 /* Before each copy in the ring. */
 struct held {
     uint32_t length; /* of this and the copy, in the ring */
-    uint32_t over;   /* delivered, or only what was left at the ring's end */
-    uint64_t unused;
+    uint32_t given;  /* delivered, or only what was left at the ring's end */
+    int64_t read_at; /* CLOCK_MONOTONIC */
 };
 
 struct entry {
@@ -35,6 +36,7 @@ struct lp_order {
     uint8_t *bytes;
     size_t size;         /* a power of two */
     uint64_t head, tail; /* both only grow */
+    uint64_t oldest;     /* between them: the first that was not given yet; what is before it Lua looks at */
     struct entry *heap;  /* the earliest first; children of i are 2 i + 1 and 2 i + 2 */
     size_t count, room;
     uint64_t arrived;
@@ -42,8 +44,6 @@ struct lp_order {
     int64_t delay;
     uint32_t offset;
     bool flushing;
-    struct held *given[BATCH]; /* of the batch that Lua looks at */
-    int given_count;
     struct lp_event pending[PIECE]; /* read, but not yet all held: they are still the source's */
     int pending_count, pending_next;
 };
@@ -106,7 +106,7 @@ static struct held *reserve(struct lp_order *order, uint32_t size)
     if (order->head + skipped + length - order->tail > order->size)
         return NULL;
     if (skipped) {
-        *held_at(order, order->head) = (struct held){.length = (uint32_t)skipped, .over = 1};
+        *held_at(order, order->head) = (struct held){.length = (uint32_t)skipped, .given = 1};
         order->head += skipped;
     }
     held = held_at(order, order->head);
@@ -115,14 +115,10 @@ static struct held *reserve(struct lp_order *order, uint32_t size)
     return held;
 }
 
-/* The batch that Lua looked at is over. */
-static void take_back(struct lp_order *order)
+static void pass_given(struct lp_order *order)
 {
-    for (int i = 0; i < order->given_count; i++)
-        order->given[i]->over = 1;
-    order->given_count = 0;
-    while (order->tail < order->head && held_at(order, order->tail)->over)
-        order->tail += held_at(order, order->tail)->length;
+    while (order->oldest < order->head && held_at(order, order->oldest)->given)
+        order->oldest += held_at(order, order->oldest)->length;
 }
 
 /* ---- the heap ------------------------------------------------------------------------------------------------- */
@@ -188,13 +184,14 @@ static uint64_t time_of(const struct lp_order *order, const struct lp_event *eve
     return time;
 }
 
-static bool hold(struct lp_order *order, const struct lp_event *event)
+static bool hold(struct lp_order *order, const struct lp_event *event, int64_t now)
 {
     struct held *held = grow(order) ? reserve(order, event->size) : NULL;
     uint8_t *copy = (uint8_t *)(held + 1);
 
     if (!held)
         return false;
+    held->read_at = now;
     memcpy(copy, event->data, event->size);
     copy[event->size] = '\0'; /* for a string without a NUL */
     push(order, (struct entry){
@@ -206,10 +203,10 @@ static bool hold(struct lp_order *order, const struct lp_event *event)
 }
 
 /* Holds what was read; false when our ring is full before. */
-static bool hold_pending(struct lp_order *order)
+static bool hold_pending(struct lp_order *order, int64_t now)
 {
     while (order->pending_next < order->pending_count) {
-        if (!hold(order, &order->pending[order->pending_next]))
+        if (!hold(order, &order->pending[order->pending_next], now))
             return false;
         order->pending_next++;
     }
@@ -217,10 +214,10 @@ static bool hold_pending(struct lp_order *order)
 }
 
 /* Takes in all that the buffers hold, and gives them their memory back. False when it does not fit. */
-static bool take_in(struct lp_order *order, struct lp_source *source)
+static bool take_in(struct lp_order *order, struct lp_source *source, int64_t now)
 {
-    while (hold_pending(order)) {
-        source->ops->release(source);
+    while (hold_pending(order, now)) {
+        lp_source_release(source);
         order->pending_next = 0;
         order->pending_count = source->ops->read(source, order->pending, PIECE);
         if (order->pending_count == 0)
@@ -229,25 +226,39 @@ static bool take_in(struct lp_order *order, struct lp_source *source)
     return false;
 }
 
+/* Whether somebody has waited long enough: the earliest, or one behind it by time that was read before. */
+static bool is_due(struct lp_order *order, int64_t now)
+{
+    int64_t due = now > order->delay ? now - order->delay : 0;
+
+    if (order->flushing || order->heap[0].time <= (uint64_t)due)
+        return true;
+    pass_given(order);
+    return held_at(order, order->oldest)->read_at <= due;
+}
+
+static struct lp_event give_first(struct lp_order *order)
+{
+    struct entry entry = pop(order);
+    struct held *held = (struct held *)(void *)entry.event.data - 1;
+
+    held->given = 1;
+    entry.event.late = entry.time < order->last;
+    if (!entry.event.late)
+        order->last = entry.time;
+    return entry.event;
+}
+
 int lp_order_read(struct lp_order *order, struct lp_source *source, struct lp_event *events, int max)
 {
     int64_t now = lp_time_monotonic();
-    uint64_t due = order->flushing ? UINT64_MAX : (uint64_t)(now > order->delay ? now - order->delay : 0);
     int count = 0;
     bool all;
 
-    take_back(order);
-    all = take_in(order, source);
-    while (count < max && count < BATCH && order->count > 0 &&
-           (order->heap[0].time <= due || (!all && count < PIECE))) {
-        struct entry entry = pop(order);
-
-        entry.event.late = entry.time < order->last;
-        if (!entry.event.late)
-            order->last = entry.time;
-        order->given[count] = (struct held *)(void *)entry.event.data - 1;
-        events[count++] = entry.event;
-    }
-    order->given_count = count;
+    pass_given(order);
+    order->tail = order->oldest; /* the batch that Lua looked at is over */
+    all = take_in(order, source, now);
+    while (count < max && count < BATCH && order->count > 0 && (is_due(order, now) || (!all && count < PIECE)))
+        events[count++] = give_first(order);
     return count;
 }

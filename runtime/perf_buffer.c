@@ -35,7 +35,7 @@ static int open_event(uint32_t cpu, size_t watermark, bool overwrite)
  * A record of what was lost is written only before the next record that finds room, so the last losses of a run would
  * stay unknown. Since Linux 6.0 the event itself can be asked (PERF_FORMAT_LOST); before, the records must do.
  */
-uint64_t lp_perf_buffer_lost(const struct lp_buffer *buffer)
+static uint64_t refused(const struct lp_buffer *buffer)
 {
     struct {
         uint64_t value;
@@ -45,6 +45,11 @@ uint64_t lp_perf_buffer_lost(const struct lp_buffer *buffer)
     if (read(buffer->event_fd, &count, sizeof(count)) == (ssize_t)sizeof(count) && count.lost > buffer->lost)
         return count.lost;
     return buffer->lost;
+}
+
+uint64_t lp_perf_buffer_lost(const struct lp_buffer *buffer)
+{
+    return refused(buffer) + buffer->damaged;
 }
 
 /* The control page, the records, and a page of zeros: a string in the last record that has no NUL ends there. */

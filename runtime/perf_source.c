@@ -150,6 +150,12 @@ static uint64_t perf_lost(const struct lp_source *base, int cpu)
     return sum;
 }
 
+/* What is sent on a CPU without a buffer the kernel refuses, and tells only the program. */
+static bool perf_may_have_lost(const struct lp_source *base)
+{
+    return perf_const(base)->count < sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 /* ---- CPUs that come and go ------------------------------------------------------------------------------------ */
 
 static void perf_cpu_changed(struct lp_source *base, uint32_t cpu, bool online)
@@ -207,6 +213,7 @@ static const struct lp_source_ops perf_ops = {
     .fill = perf_fill,
     .arm = perf_arm,
     .lost = perf_lost,
+    .may_have_lost = perf_may_have_lost,
     .cpu_changed = perf_cpu_changed,
     .snapshot = perf_snapshot,
     .close = perf_close,
@@ -266,6 +273,8 @@ struct lp_source *lp_source_open_perf(int map_fd, const struct lp_source_options
         lp_error_hint("it has a power of two of pages: %zu bytes to %d MiB", page_size, MOST_BYTES >> 20);
         return NULL;
     }
+    if (lp_source_check_alone(map_fd) != 0)
+        return NULL;
     source = calloc(1, sizeof(*source));
     if (!source) {
         explain(error, bytes);
@@ -282,7 +291,7 @@ struct lp_source *lp_source_open_perf(int map_fd, const struct lp_source_options
     if (source->buffers && source->lost_before)
         error = open_all(source);
     if (error == 0)
-        error = lp_source_begin(&source->base);
+        error = lp_source_begin(&source->base, map_fd);
     if (error == 0)
         return &source->base;
     explain(error, bytes);

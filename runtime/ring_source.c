@@ -35,6 +35,7 @@ struct ring_source {
     uint64_t position; /* how far we have read; *consumer follows when the batch is released */
     uint8_t *wrapped;  /* where a record that runs over the end is put together */
     size_t wrapped_room;
+    size_t largest;    /* bytes of the largest record so far */
     int empty;         /* reads that found nothing, one after the other */
     int64_t looked_at; /* when one did the last time, in nanoseconds, and what had come by then */
     uint64_t bytes_then;
@@ -48,6 +49,18 @@ static struct ring_source *ring(struct lp_source *source)
 static const struct ring_source *ring_const(const struct lp_source *source)
 {
     return (const struct ring_source *)(const void *)source;
+}
+
+/* What a record of so many bytes takes. */
+static size_t length_of(uint32_t size)
+{
+    return ((size_t)HEADER + size + 7) & ~(size_t)7;
+}
+
+static void note_length(struct ring_source *source, size_t length)
+{
+    if (length > source->largest)
+        source->largest = length;
 }
 
 /*
@@ -100,10 +113,9 @@ static int ring_read(struct lp_source *base, struct lp_event *events, int max)
             if (!data)
                 break; /* no memory: later perhaps */
             events[count++] = (struct lp_event){data, size, -1, 0};
-            if (size + HEADER > base->largest)
-                base->largest = size + HEADER;
+            note_length(source, length_of(size));
         }
-        position += ((uint64_t)HEADER + size + 7) & ~UINT64_C(7);
+        position += length_of(size);
     }
     source->position = position;
     if (count > 0)
@@ -145,11 +157,13 @@ static void ring_walked(struct lp_source *base, const struct lp_stretch *stretch
 {
     struct ring_source *source = ring(base);
     const uint8_t *header = stretch->event - HEADER;
-    uint32_t length = *(const uint32_t *)(const void *)header;
-    size_t after = (size_t)(header - source->data) + ((HEADER + (size_t)length + 7) & ~(size_t)7);
+    size_t length = length_of(*(const uint32_t *)(const void *)header);
+    size_t after = (size_t)(header - source->data) + length;
     size_t place = (size_t)source->position & (base->buffer_size - 1);
 
     source->position += after - place;
+    note_length(source, length);
+    note_length(source, (size_t)stretch->longest);
     source->empty = 0;
 }
 
@@ -157,7 +171,7 @@ static size_t ring_fill(const struct lp_source *base)
 {
     const struct ring_source *source = ring_const(base);
 
-    return (size_t)(__atomic_load_n(source->producer, __ATOMIC_RELAXED) - source->position);
+    return (size_t)(__atomic_load_n(source->producer, __ATOMIC_RELAXED) - *source->consumer);
 }
 
 /* Whether a quarter of the buffer fills within the shortest tick, a millisecond, at the pace since the last look. */
@@ -190,6 +204,30 @@ static uint64_t ring_lost(const struct lp_source *base, int cpu)
     return 0;
 }
 
+/* Of the record that is read next; 0 when none waits. */
+static size_t next_length(const struct ring_source *source)
+{
+    const uint8_t *header = source->data + (source->position & (source->base.buffer_size - 1));
+
+    if (__atomic_load_n(source->producer, __ATOMIC_ACQUIRE) == source->position)
+        return 0;
+    return length_of(*(const uint32_t *)(const void *)header &
+                     ~(uint32_t)(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT));
+}
+
+/*
+ * Whether there was no room for another record of the largest size. The kernel refuses already what would fill the
+ * buffer to its last byte.
+ */
+static bool ring_may_have_lost(const struct lp_source *base)
+{
+    const struct ring_source *source = ring_const(base);
+    size_t next = next_length(source);
+    size_t largest = next > source->largest ? next : source->largest;
+
+    return base->buffer_size - base->high_water <= largest;
+}
+
 static int ring_snapshot(struct lp_source *base, const struct lp_event **events)
 {
     (void)base;
@@ -219,6 +257,7 @@ static const struct lp_source_ops ring_ops = {
     .fill = ring_fill,
     .arm = ring_arm,
     .lost = ring_lost,
+    .may_have_lost = ring_may_have_lost,
     .snapshot = ring_snapshot,
     .close = ring_close,
 };
@@ -252,15 +291,20 @@ static int open_pages(struct ring_source *source)
         source->position = *source->consumer; /* of a pinned map, somebody may have read already */
         error = lp_wait_add(&source->base, source->map_fd, source->base.options.armed ? EPOLLET : EPOLLONESHOT);
     }
-    return error ? error : lp_source_begin(&source->base);
+    return error ? error : lp_source_begin(&source->base, source->map_fd);
 }
 
 struct lp_source *lp_source_open_ring(int map_fd, const struct lp_source_options *options)
 {
     struct bpf_map_info info = {0};
     uint32_t length = sizeof(info);
-    struct ring_source *source = calloc(1, sizeof(*source));
-    int error = source ? bpf_obj_get_info_by_fd(map_fd, &info, &length) : -ENOMEM;
+    struct ring_source *source;
+    int error;
+
+    if (lp_source_check_alone(map_fd) != 0)
+        return NULL;
+    source = calloc(1, sizeof(*source));
+    error = source ? bpf_obj_get_info_by_fd(map_fd, &info, &length) : -ENOMEM;
 
     if (error == 0) {
         source->base.ops = &ring_ops;

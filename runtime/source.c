@@ -6,8 +6,10 @@
  */
 #include "source.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 
+#include "error.h"
 #include "order.h"
 #include "poison.h"
 
@@ -30,8 +32,30 @@ size_t lp_source_default_bytes(void)
     return bytes;
 }
 
-int lp_source_begin(struct lp_source *source)
+/* The kernel's number of a map; 0 when it does not tell. */
+static uint32_t id_of(int map_fd)
 {
+    struct bpf_map_info info = {0};
+    uint32_t length = sizeof(info);
+
+    return bpf_obj_get_info_by_fd(map_fd, &info, &length) == 0 ? info.id : 0;
+}
+
+/* A second reader would put its own buffers into a perf event array, or its own position into a ring buffer. */
+int lp_source_check_alone(int map_fd)
+{
+    uint32_t id = id_of(map_fd);
+
+    if (id == 0 || !lp_wait_find(id))
+        return 0;
+    lp_error_set(EBUSY, "events", "its events are read already by another handle of this process (map id %u)", id);
+    lp_error_hint("close the other one first: object:close(), or map:close() of one from lp.open_map");
+    return -EBUSY;
+}
+
+int lp_source_begin(struct lp_source *source, int map_fd)
+{
+    source->map_id = id_of(map_fd);
     if (source->options.poison) {
         source->poison = lp_poison_new();
         if (!source->poison)
@@ -42,6 +66,7 @@ int lp_source_begin(struct lp_source *source)
     return 0;
 }
 
+/* Buffers are never fuller than just before something is given back, or when one asks. */
 static void measure(struct lp_source *source)
 {
     size_t fill = source->ops->fill(source);
@@ -50,6 +75,12 @@ static void measure(struct lp_source *source)
         source->peak = fill;
     if (fill > source->high_water)
         source->high_water = fill;
+}
+
+void lp_source_release(struct lp_source *source)
+{
+    measure(source);
+    source->ops->release(source);
 }
 
 static void count(struct lp_source *source, const struct lp_event *events, int number)
@@ -84,7 +115,11 @@ static void finish_stretch(struct lp_source *source)
         source->ops->walked(source, stretch);
     source->events += stretch->events;
     source->bytes += stretch->bytes;
-    *stretch = (struct lp_stretch){.stride = stretch->stride, .least = stretch->least};
+    *stretch = (struct lp_stretch){
+        .stride = stretch->stride,
+        .longest = stretch->longest,
+        .least = stretch->least,
+    };
 }
 
 struct lp_stretch *lp_source_stretch(struct lp_source *source)
@@ -99,8 +134,7 @@ int lp_source_walk(struct lp_source *source)
     struct lp_event event;
 
     finish_stretch(source);
-    source->ops->release(source);
-    measure(source);
+    lp_source_release(source);
     if (source->ops->read(source, &event, 1) == 0) {
         source->ops->arm(source);
         return 0;
@@ -126,8 +160,7 @@ int lp_source_read(struct lp_source *source, struct lp_event *events, int max)
     if (source->poison)
         lp_poison_release(source->poison);
     if (!source->order)
-        source->ops->release(source);
-    measure(source);
+        lp_source_release(source);
     number = source->order ? lp_order_read(source->order, source, events, max) : source->ops->read(source, events, max);
     if (number == 0)
         source->ops->arm(source);
@@ -200,14 +233,14 @@ uint64_t lp_source_lost(const struct lp_source *source, uint32_t cpu)
     return lost(source, (int)cpu);
 }
 
-/* A program that does not count what it could not send has sent nothing more while there was no room for a record. */
 static bool may_have_lost(const struct lp_source *source)
 {
-    return !source->options.refused && source->buffer_size - source->high_water < source->largest;
+    return !source->options.refused && source->ops->may_have_lost(source);
 }
 
-void lp_source_stats(const struct lp_source *source, struct lp_source_stats *out)
+void lp_source_stats(struct lp_source *source, struct lp_source_stats *out)
 {
+    measure(source);
     *out = (struct lp_source_stats){
         .events = source->events + source->stretch.events,
         .bytes = source->bytes + source->stretch.bytes,

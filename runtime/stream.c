@@ -27,7 +27,7 @@ static int make_perf(struct bpf_map *map)
     return error ? error : bpf_map__set_max_entries(map, 0); /* libbpf makes it the number of CPUs */
 }
 
-static int make_ring(struct bpf_map *map, size_t bytes)
+static int make_ring(struct bpf_map *map, uint32_t bytes)
 {
     int error = bpf_map__set_type(map, BPF_MAP_TYPE_RINGBUF);
 
@@ -35,7 +35,7 @@ static int make_ring(struct bpf_map *map, size_t bytes)
         error = bpf_map__set_key_size(map, 0);
     if (error == 0)
         error = bpf_map__set_value_size(map, 0);
-    return error ? error : bpf_map__set_max_entries(map, (uint32_t)bytes);
+    return error ? error : bpf_map__set_max_entries(map, bytes);
 }
 
 /* Where lp_reserve has events on their way to a perf buffer; a ring buffer has no use for it. */
@@ -43,10 +43,24 @@ static int need_slots(const struct lp_object *object, const struct bpf_map *map,
 {
     char name[256];
     struct bpf_map *slots;
+    int error;
 
     snprintf(name, sizeof(name), "lp_slots_of_%s", bpf_map__name(map));
     slots = bpf_object__find_map_by_name(object->bpf, name);
-    return slots ? bpf_map__set_autocreate(slots, needed) : 0;
+    if (!slots)
+        return 0;
+    error = bpf_map__set_autocreate(slots, needed);
+    if (error == 0 && bpf_map__type(slots) == BPF_MAP_TYPE_ARRAY) /* too large for a per-CPU map */
+        error = bpf_map__set_max_entries(slots, (uint32_t)lp_cpu_count());
+    return error;
+}
+
+int lp_object_untyped_ring(struct lp_object *object, int i)
+{
+    struct bpf_map *map = lp_object_map_at(object, i);
+    int error = make_ring(map, bpf_map__max_entries(map));
+
+    return error ? refuse(object, map, error) : 0;
 }
 
 int lp_object_events(struct lp_object *object, int i, bool ring, size_t bytes, uint64_t *watermark)
@@ -73,7 +87,7 @@ int lp_object_events(struct lp_object *object, int i, bool ring, size_t bytes, u
     }
     all = lp_power_of_two(all);
     all = all < most ? all : most;
-    error = make_ring(map, all);
+    error = make_ring(map, (uint32_t)all);
     *watermark = all / 4;
     return error ? refuse(object, map, error) : 0;
 }

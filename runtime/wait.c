@@ -93,6 +93,15 @@ void lp_wait_enter(struct lp_source *source)
     sources = source;
 }
 
+const struct lp_source *lp_wait_find(uint32_t map_id)
+{
+    const struct lp_source *source = sources;
+
+    while (source && source->map_id != map_id)
+        source = source->next;
+    return source;
+}
+
 void lp_wait_forget(struct lp_source *source)
 {
     for (struct lp_source **link = &sources; *link; link = &(*link)->next) {

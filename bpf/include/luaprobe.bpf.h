@@ -45,6 +45,23 @@ static __always_inline __u64 lp_wakeup(void *ring, __u64 watermark, __u32 *armed
 }
 
 /*
+ * Sends to a perf buffer. The length of a record there has 16 bits, with 12 bytes of header and padding to 8 bytes; of
+ * a larger one the kernel writes the lower bits and then more than it has made room for.
+ */
+#define LP_PERF_LARGEST 65516
+
+static __always_inline long lp_perf_output(void *ctx, void *map, void *data, __u64 size)
+{
+    if (size > LP_PERF_LARGEST)
+        return -7; /* E2BIG */
+    return bpf_perf_event_output(ctx, map, BPF_F_CURRENT_CPU, data, size);
+}
+
+/* The largest value of a per-CPU map. Larger slots are entries of an array, of which luaprobe makes one for each CPU.
+ */
+#define LP_PERCPU_LARGEST 32768
+
+/*
  * The event's type travels in the object's BTF, as the type of a pointer in a section of that name: libbpf ignores
  * sections it does not know, so the object stays loadable by others.
  *
@@ -63,7 +80,8 @@ static __always_inline __u64 lp_wakeup(void *ring, __u64 watermark, __u32 *armed
         __u8 bytes[((slot_size) + 7) / 8 * 8] __attribute__((aligned(8)));                                             \
     };                                                                                                                 \
     struct {                                                                                                           \
-        __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);                                                                       \
+        __uint(type,                                                                                                   \
+               sizeof(struct lp_slot_of_##map) > LP_PERCPU_LARGEST ? BPF_MAP_TYPE_ARRAY : BPF_MAP_TYPE_PERCPU_ARRAY);  \
         __uint(max_entries, 1);                                                                                        \
         __type(key, __u32);                                                                                            \
         __type(value, struct lp_slot_of_##map);                                                                        \
@@ -79,13 +97,13 @@ static __always_inline __u64 lp_wakeup(void *ring, __u64 watermark, __u32 *armed
 #define lp_count_lost(map)                                                                                             \
     ((void)__sync_fetch_and_add(&lp_lost_of_##map[bpf_get_smp_processor_id() & (LP_COUNTERS - 1)], 1))
 
-/* Sends an event; 0, or a negative errno when it found no room, which is counted. */
+/* Sends an event; 0, or a negative errno when it found no room or is too large for the buffer, which is counted. */
 #define lp_output(ctx, map, data, size)                                                                                \
     ({                                                                                                                 \
         long lp_error;                                                                                                 \
                                                                                                                        \
         if (lp_perf_of_##map)                                                                                          \
-            lp_error = bpf_perf_event_output(ctx, &map, BPF_F_CURRENT_CPU, data, size);                                \
+            lp_error = lp_perf_output(ctx, &map, data, size);                                                          \
         else                                                                                                           \
             lp_error =                                                                                                 \
                 bpf_ringbuf_output(&map, data, size, lp_wakeup(&map, lp_watermark_of_##map, &lp_armed_of_##map));      \
@@ -102,8 +120,8 @@ static __always_inline __u64 lp_wakeup(void *ring, __u64 watermark, __u32 *armed
         _Static_assert((length) <= sizeof(((struct lp_slot_of_##map *)0)->bytes),                                      \
                        "larger than the event type: declare the stream with LP_EVENTS_OF_SIZE");                       \
         if (lp_perf_of_##map) {                                                                                        \
-            __u32 lp_zero = 0;                                                                                         \
-            struct lp_slot_of_##map *lp_slot = bpf_map_lookup_elem(&lp_slots_of_##map, &lp_zero);                      \
+            __u32 lp_key = sizeof(struct lp_slot_of_##map) > LP_PERCPU_LARGEST ? bpf_get_smp_processor_id() : 0;       \
+            struct lp_slot_of_##map *lp_slot = bpf_map_lookup_elem(&lp_slots_of_##map, &lp_key);                       \
                                                                                                                        \
             lp_event = 0;                                                                                              \
             if (lp_slot && !lp_slot->taken) {                                                                          \
@@ -127,8 +145,7 @@ static __always_inline __u64 lp_wakeup(void *ring, __u64 watermark, __u32 *armed
             __u64 lp_size = lp_slot->size;                                                                             \
                                                                                                                        \
             lp_barrier(lp_size);                                                                                       \
-            if (lp_size > sizeof(lp_slot->bytes) ||                                                                    \
-                bpf_perf_event_output(ctx, &map, BPF_F_CURRENT_CPU, lp_slot->bytes, lp_size))                          \
+            if (lp_size > sizeof(lp_slot->bytes) || lp_perf_output(ctx, &map, lp_slot->bytes, lp_size))                \
                 lp_count_lost(map);                                                                                    \
             lp_slot->taken = 0;                                                                                        \
         } else {                                                                                                       \

@@ -91,8 +91,8 @@ end
 --   of order in spite of `order = "time"`), `errors` (of handlers), `missed` (by probes, and what scripts told with
 --   lp.missed); `sources`: a list with the same of each but `missed`, besides its `name`, `kind` ("ring" or "perf"),
 --   `lost_by_cpu` (by CPU number), `high_water` and `capacity` (bytes of one buffer: the most that was in it, and its
---   size), `bytes_per_cpu`, `first_error`, `may_have_lost`: true for a ring buffer that was full and whose program does
---   not count what it could not send, as other people's do not
+--   size), `bytes_per_cpu`, `first_error`, `may_have_lost`: true for a ring buffer that was full, or a perf event array
+--   without an entry for each CPU, whose program does not count what it could not send, as other people's do not
 function M.stats()
   local all = totals()
   all.missed = missed_by_probes()
@@ -114,6 +114,10 @@ local function loss_of(account)
     return ("%s: lost %d of %d events: %s"):format(account.name, account.lost, account.lost + account.events, why)
   end
   if not account.may_have_lost then return nil end
+  if account.kind == "perf" then
+    return ("%s: may have lost events: there are CPUs without an entry in its array; max_entries = %d helps"):format(
+      account.name, M.cpus())
+  end
   return ("%s: may have lost events: its buffer was full, and its program does not count what it could not send; %s")
     :format(account.name, advice)
 end

@@ -40,7 +40,13 @@ local function declared_event_type(map)
 end
 
 -- Raises that a declared stream is not one of structs: there would be no members to tell an event by.
-local function not_of_structs(map, id)
+local function not_of_structs(map, type, id)
+  if type.kind == "fwd" then
+    err.raise { code = "EINVAL", stage = "events",
+      message = ("map %s: LP_EVENTS of %s, which is declared but not defined"):format(map.name,
+        map.types:declaration(id)),
+      hint = ("write its definition, %s { … };, before it"):format(map.types:declaration(id)) }
+  end
   local declared, as_member = map.types:declaration(id), map.types:declaration(id, "value")
   err.raise { code = "EINVAL", stage = "events",
     message = ("map %s: LP_EVENTS of %s: events are structs or unions"):format(map.name, declared),
@@ -55,7 +61,13 @@ local function value_type(map)
   return type and type.members and type or nil
 end
 
+-- How to say what the events are: perf event arrays, pinned ones for example, bring no types with them.
+local function how_to_say(map)
+  return map.types.empty and 'pass type = ffi.typeof "struct { … }"' or 'pass type = "struct NAME"'
+end
+
 local function named_event_type(map, name)
+  if map.types.empty then err.misuse("map %s has no types, and no '%s': %s", map.name, name, how_to_say(map)) end
   local type = map.types:find(name)
   if not type then err.misuse("%s: the object has no type '%s'", map.object.name, name) end
   if not type.members then err.misuse("map %s: events are structs, and %s is none", map.name, name) end
@@ -80,9 +92,9 @@ local function layout_of(map, wanted)
   end
   local declared, declared_id = declared_event_type(map)
   local type = wanted and named_event_type(map, wanted) or declared or value_type(map)
-  if type == declared and declared and not type.members then not_of_structs(map, declared_id) end
+  if type == declared and declared and not type.members then not_of_structs(map, declared, declared_id) end
   if not type then
-    err.misuse('map %s of %s does not say what its events are: pass type = "struct NAME"', map.name, map.object.name)
+    err.misuse("map %s of %s does not say what its events are: %s", map.name, map.object.name, how_to_say(map))
   end
   return record.layout(map.types, type)
 end
@@ -111,8 +123,8 @@ function M.open_early(map)
 end
 
 local function check_size(map, what, value)
-  if type(value) ~= "number" or value < 1 or value ~= math.floor(value) then
-    err.misuse("map %s: %s is a whole number above 0, not %s", map.name, what, tostring(value))
+  if type(value) ~= "number" or value < 1 or value >= 2 ^ 31 or value ~= math.floor(value) then
+    err.misuse("map %s: %s is a whole number above 0 and below 2^31, not %s", map.name, what, tostring(value))
   end
 end
 
@@ -139,6 +151,10 @@ end
 
 local function check_overwrite(map, _, value)
   takes.switch(("map %s: overwrite"):format(map.name), value)
+  if value and map.type == RING_BUFFER and not M.is_declared(map) then
+    err.misuse("map %s is a %s, and only LP_EVENTS can be made another: only perf buffers can overwrite", map.name,
+      map.kind)
+  end
 end
 
 -- What says of what kind, and how large, the buffers will be; nil gives each its default.
@@ -197,11 +213,14 @@ function M.configure(map)
   map.kind = map.kind_of.name
 end
 
---- The same for a ring buffer of other people's: its size as asked, and no value type, which the kernel refuses.
+--- The same for a ring buffer of other people's: its size as asked, or as it is, and no value type.
 function M.configure_ring(map)
   local bytes = wanted_bytes(map, map)
-  if not bytes and map.value_type_id == 0 then return end
-  err.check(C.lp_object_events(map.object.handle, map.index, true, bytes or 0, watermark))
+  if bytes then
+    err.check(C.lp_object_events(map.object.handle, map.index, true, bytes, watermark))
+  else
+    err.check(C.lp_object_untyped_ring(map.object.handle, map.index))
+  end
 end
 
 -- The variables of a declared stream: what wakes us, and what could not be sent.
@@ -212,13 +231,21 @@ local function add_variables(map, opts)
   if refused then opts.refused, opts.refused_count = ffi.cast("const uint64_t *", refused), count end
 end
 
+-- An open source, or its error with the map's name.
+local function opened(map, source)
+  if source ~= nil then return source end
+  local failure = err.last()
+  failure.message = ("%s: map %s: %s"):format(map.object.name, map.name, failure.message)
+  err.raise(failure)
+end
+
 local function open_source(map, bytes)
   local descriptor = map:descriptor()
   local opts = ffi.new "struct lp_source_options"
   opts.bytes, opts.overwrite, opts.poison = bytes or 0, map.overwrite or false, events.is_debugging()
   if map.source == "object" then add_variables(map, opts) end
-  if map.type == RING_BUFFER then return err.check(C.lp_source_open_ring(descriptor, opts)), "ring" end
-  return err.check(C.lp_source_open_perf(descriptor, opts)), "perf"
+  if map.type == RING_BUFFER then return opened(map, C.lp_source_open_ring(descriptor, opts)), "ring" end
+  return opened(map, C.lp_source_open_perf(descriptor, opts)), "perf"
 end
 
 -- The size of each CPU's share in an open source.
@@ -272,19 +299,23 @@ local function check_options(map, opts, call)
   if opts.order ~= nil and opts.order ~= "time" then
     err.misuse('map %s: order can be "time", not %s', map.name, tostring(opts.order))
   end
+  if opts.time ~= nil and type(opts.time) ~= "string" then
+    err.misuse("map %s: time is the name of a member, not %s", map.name, tostring(opts.time))
+  end
+  if opts.time and OPTIONS[call].order and not opts.order then
+    err.misuse('map %s: time = %q says what to order by: pass order = "time" as well', map.name, opts.time)
+  end
   return opts
 end
 
--- The layout, with the place of the time when events come in its order.
-local function layout_for(map, opts)
+-- The layout, with the place of the time to order events by; nil where none is wanted, or there.
+local function layout_for(map, opts, wants_time)
   local layout = layout_of(map, opts.type)
-  if not opts.order then return layout end
-  local offset = layout.time_of(opts.time)
-  if not offset then
+  layout.time = (opts.time or wants_time) and layout.time_of(opts.time) or nil
+  if not layout.time and (opts.time or opts.order) then
     err.misuse("map %s: %s has no 64-bit member %s to order events by: pass time = \"MEMBER\"", map.name, layout.name,
-      opts.time and "'" .. tostring(opts.time) .. "'" or "called time or timestamp")
+      opts.time and "'" .. opts.time .. "'" or "called time or timestamp")
   end
-  layout.time = offset
   return layout
 end
 
@@ -293,7 +324,7 @@ end
 -- @treturn luaprobe.reader
 function M.reader(map, opts, call)
   opts = check_options(map, opts, call)
-  local layout = layout_for(map, opts)
+  local layout = layout_for(map, opts, opts.order)
   local stream = M.stream(map, opts)
   if map.overwrite then err.misuse("map %s overwrites: it has a snapshot(), no loop", map.name) end
   stream.is_unread = nil
@@ -305,13 +336,13 @@ end
 function M.snapshot(map, opts)
   opts = check_options(map, opts, "map:snapshot")
   check_has_events(map)
-  local layout = layout_of(map, opts.type)
+  local layout = layout_for(map, opts, true)
   if not map.overwrite then err.misuse("map %s: set obj.maps.%s.overwrite = true before load", map.name, map.name) end
   local stream = M.stream(map, opts)
   stream.is_unread = nil
   local raw = ffi.new "const struct lp_event *[1]"
   local count = err.check(C.lp_source_snapshot(stream.source, raw))
-  return require("luaprobe.snapshot").list(layout, raw[0], count, opts)
+  return require("luaprobe.snapshot").list(layout, raw[0], count)
 end
 
 return M

@@ -114,7 +114,7 @@ end
 
 --- The last events before now, of a map whose buffers overwrite (a flight recorder): set
 -- `obj.maps.NAME.overwrite = true` before load; `pages` or `bytes` say how much each CPU remembers. They stay in the
--- buffers. Events that happen while it is taken, a millisecond or so, are not recorded.
+-- buffers. For each CPU recording stops for a moment, mostly 0.05 ms; what comes then is lost.
 -- @tparam[opt] table opts `type`, `time` as each has them
 -- @treturn {cdata,…} copies of the events; by their time where they have one, otherwise CPU after CPU
 -- @treturn {number,…} the CPU of each

@@ -25,21 +25,19 @@ local function sort(list, cpus, offset)
 end
 
 --- Copies events out of a snapshot.
--- @tparam table layout what luaprobe.record says of their type
+-- @tparam table layout what luaprobe.record says of their type, and `time`: the place of the time in it, if any
 -- @param raw the `const struct lp_event *`
 -- @tparam number count
--- @tparam table opts `time`
 -- @treturn {cdata,…} the events
 -- @treturn {number,…} where each happened
-function M.list(layout, raw, count, opts)
+function M.list(layout, raw, count)
   local list, cpus = {}, {}
   for i = 0, count - 1 do
     if raw[i].size < layout.size then reader.too_short("snapshot", raw[i].size, layout.name, layout.size) end
     list[i + 1] = record.copy_of(ffi.cast(layout.pointer, raw[i].data), raw[i].size)
     cpus[i + 1] = raw[i].cpu
   end
-  local offset = layout.time_of(opts.time)
-  if offset then return sort(list, cpus, offset) end
+  if layout.time then return sort(list, cpus, layout.time) end
   return list, cpus
 end
 

@@ -48,6 +48,7 @@ local function step(stretch, contents, length)
   local stride = stretch.stride
   if length == stride then return contents + stride end
   stretch.stride = length
+  if length > stretch.longest then stretch.longest = length end
   return contents + length
 end
 
@@ -67,6 +68,7 @@ function M.perf(self, event)
     return begin(self)
   end
   local size = length - HEADER
+  if cast(int32_pointer, following - 4)[0] ~= size then return begin(self) end -- more than the record has room for
   stretch.event, stretch.size = following, size
   stretch.events = stretch.events + 1
   stretch.bytes = stretch.bytes + size

@@ -161,6 +161,28 @@ static void records_of_other_types_are_passed_over(void **state)
     assert_int_equal(*(const uint8_t *)events[0].data, 9);
 }
 
+/* The length of a record has 16 bits: of what is larger the kernel writes the lower ones. */
+static void samples_that_are_larger_than_their_records_are_counted(void **state)
+{
+    struct fake *fake = *state;
+    struct lp_event events[4];
+    struct {
+        struct perf_event_header header;
+        uint32_t size;
+        uint32_t rest;
+    } larger = {{.type = PERF_RECORD_SAMPLE, .size = sizeof(larger)}, 65536 + 4, 0};
+    struct perf_event_header shorter = {.type = PERF_RECORD_SAMPLE, .size = sizeof(shorter)};
+
+    put(fake, &larger, sizeof(larger));
+    put_sample(fake, 4, 1);
+    put(fake, &shorter, sizeof(shorter));
+    put_sample(fake, 4, 2);
+    assert_int_equal(lp_buffer_read(&fake->buffer, events, 4), 2);
+    assert_int_equal(*(const uint8_t *)events[0].data, 1);
+    assert_int_equal(*(const uint8_t *)events[1].data, 2);
+    assert_int_equal(fake->buffer.damaged, 2);
+}
+
 static void damage_is_skipped_and_counted(void **state)
 {
     struct fake *fake = *state;
@@ -172,7 +194,7 @@ static void damage_is_skipped_and_counted(void **state)
     assert_int_equal(lp_buffer_read(&fake->buffer, events, 4), 0);
     put(fake, &beyond, sizeof(beyond));
     assert_int_equal(lp_buffer_read(&fake->buffer, events, 4), 0);
-    assert_int_equal(fake->buffer.lost, 2);
+    assert_int_equal(fake->buffer.damaged, 2);
     put_sample(fake, 4, 1);
     assert_int_equal(lp_buffer_read(&fake->buffer, events, 4), 1);
 }
@@ -239,6 +261,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(lost_events_are_counted_and_not_delivered, setup, teardown),
         cmocka_unit_test_setup_teardown(records_of_other_types_are_passed_over, setup, teardown),
         cmocka_unit_test_setup_teardown(samples_are_walked_where_they_are_plain, setup, teardown),
+        cmocka_unit_test_setup_teardown(samples_that_are_larger_than_their_records_are_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_is_skipped_and_counted, setup, teardown),
     };
 

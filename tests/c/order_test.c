@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cpus.h"
 #include "order.h"
@@ -40,7 +41,14 @@ static void fake_release(struct lp_source *source)
     fake->released = fake->read;
 }
 
-static const struct lp_source_ops fake_ops = {.read = fake_read, .release = fake_release};
+static size_t fake_fill(const struct lp_source *source)
+{
+    const struct fake *fake = (const struct fake *)(const void *)source;
+
+    return (size_t)(fake->sent - fake->released) * sizeof(struct fake_event);
+}
+
+static const struct lp_source_ops fake_ops = {.read = fake_read, .release = fake_release, .fill = fake_fill};
 
 static struct fake fake;
 static struct lp_order *order;
@@ -123,6 +131,31 @@ static void events_are_held_back_until_they_are_old_enough(void **state)
     lp_order_flush(order);
     assert_int_equal(lp_order_read(order, &fake.base, events, 16), 1);
     assert_int_equal(time_of(&events[0]), now);
+}
+
+/* Clocks that are ahead, as CLOCK_BOOTTIME is after a suspend, delay nothing for longer than it was asked to wait. */
+static void events_from_the_future_are_held_back_no_longer(void **state)
+{
+    enum { DELAY = 20000000 };
+    const uint64_t hour = UINT64_C(3600000000000);
+    struct lp_event events[16];
+    uint64_t now = (uint64_t)lp_time_monotonic();
+
+    (void)state;
+    lp_order_set(order, 0, DELAY);
+    send(now + 2 * hour);
+    send(UINT64_MAX);
+    assert_int_equal(lp_order_read(order, &fake.base, events, 16), 0);
+    usleep(DELAY / 1000);
+    send(now + hour); /* goes first, by its time, with those that have waited */
+    assert_int_equal(lp_order_read(order, &fake.base, events, 16), 3);
+    assert_int_equal(time_of(&events[0]), now + hour);
+    assert_int_equal(time_of(&events[1]), now + 2 * hour);
+    send(now + 3 * hour);
+    assert_int_equal(lp_order_read(order, &fake.base, events, 16), 0);
+    usleep(DELAY / 1000);
+    assert_int_equal(lp_order_read(order, &fake.base, events, 16), 1);
+    assert_int_equal(events[0].late, 1); /* behind the last of all times */
 }
 
 static void late_events_are_marked(void **state)
@@ -209,6 +242,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(events_come_by_their_time, setup, teardown),
         cmocka_unit_test_setup_teardown(events_of_one_time_keep_their_order, setup, teardown),
         cmocka_unit_test_setup_teardown(events_are_held_back_until_they_are_old_enough, setup, teardown),
+        cmocka_unit_test_setup_teardown(events_from_the_future_are_held_back_no_longer, setup, teardown),
         cmocka_unit_test_setup_teardown(late_events_are_marked, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_ring_delivers_early_and_loses_nothing, setup, teardown),
         cmocka_unit_test(poison_shows_in_what_was_kept),

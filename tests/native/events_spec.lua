@@ -7,6 +7,7 @@ if not helper.is_root() then
   return
 end
 
+local lp = require "luaprobe"
 local accounts = require "luaprobe.accounts"
 local limits = require "luaprobe.limits"
 
@@ -70,6 +71,19 @@ for _, kind in ipairs { "ring", "perf" } do
       assert.is_truthy(table.concat(accounts.footer()):find(message, 1, true), "the count outlives the object")
     end)
 
+    it("are counted with how full the buffer was when there was no room", function()
+      accounts.forget()
+      burst(object, 1, kind)
+      helper.getpgid(0)
+      for _ in object.maps.events:each { timeout = 0 } do
+        for _ = 1, object.maps.events.lost == 0 and 100 or 0 do helper.getpgid(0) end
+      end
+      local source = lp.stats().sources[1]
+      assert.is_true(source.lost > 0)
+      local largest = 16 + 96 + 12 -- bytes, with a header
+      assert.is_true(source.high_water > source.capacity - largest and source.high_water <= source.capacity)
+    end)
+
     it("come without loss in every size of buffer that there is", function()
       for _, pages in ipairs { 1, 2, 512 } do
         object:close()
@@ -95,6 +109,7 @@ for _, kind in ipairs { "ring", "perf" } do
         assert.is_false(ok)
         assert.are.equal("events", reason.stage)
         assert.is_truthy(reason.hint:find "power of two")
+        helper.contains(reason.message, object.name, "events", " cannot have " .. pages * 4096 .. " bytes")
         object:close()
         object = helper.open "burst"
         map = object.maps.events

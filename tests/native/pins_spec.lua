@@ -1,4 +1,5 @@
 -- Pins: maps that other processes open, and that outlive this one until the pin is taken away.
+local ffi = require "ffi"
 local helper = require "helper"
 local lp = require "luaprobe"
 
@@ -70,6 +71,30 @@ describe("pins", function()
     local ok, reason = pcall(lp.open_map, path)
     assert.is_false(ok)
     assert.is_truthy(reason.message:find(path .. ": nothing is pinned there", 1, true), reason.message)
+  end)
+
+  it("of events have one reader in a process", function()
+    local event = ffi.typeof "struct { uint64_t ts; uint32_t length; }"
+    local path = directory .. "/events"
+    for _, name in ipairs { "perf", "untyped" } do
+      local object = helper.open("foreign", { const = { only_pid = helper.pid } })
+      object:load()
+      local map = object.maps[name]
+      map.pin = path
+      object:attach()
+      map:poll(0, function() end, { type = event })
+      local second = lp.open_map(path)
+      helper.contains(helper.refusal(second.each, second), 'pass type = ffi.typeof "struct { … }"')
+      helper.contains(helper.refusal(second.each, second, { type = "struct event" }), "has no types",
+        'pass type = ffi.typeof "struct { … }"')
+      helper.contains(helper.refusal(second.each, second, { type = event }),
+        "its events are read already by another handle of this process", "hint: close the other one first")
+      second:close()
+      helper.getpgid(0)
+      assert.are.equal(1, map:poll(1, function(it) assert.are.equal(24, it.length) end, { type = event }))
+      map.pin = false
+      object:close()
+    end
   end)
 
   it("of another shape are refused with the difference, and nothing is made", function()

@@ -103,6 +103,18 @@ describe("an event stream", function()
       end
     end)
 
+    it("of a " .. kind .. " buffer is not held back by times that lie ahead", function()
+      open("sample", kind, { burst = 10, skew = 0ULL - 3600000000000ULL }):attach()
+      calls(1)
+      local start, seen = require("luaprobe.limits").now(), 0
+      for _ in object.maps.events:each { order = "time", max_delay = 0.1, timeout = 5 } do
+        seen = seen + 1
+        if seen == 10 then break end
+      end
+      assert.are.equal(10, seen)
+      assert.is_true(require("luaprobe.limits").now() - start < 2e9)
+    end)
+
     it("of a " .. kind .. " buffer comes in the order of time, late ones flagged", function()
       local SKEW = 200e6 -- every second event says it is 0.2 s old
       open("sample", kind, { burst = 2, skew = SKEW }):attach()
@@ -169,6 +181,9 @@ describe("an event stream", function()
     object:load()
     contains(helper.refusal(object.maps.events.each, object.maps.events),
       "map events: LP_EVENTS of numbers_t: events are structs", "hint: write struct events_event { numbers_t value; }")
+    contains(helper.refusal(object.maps.incomplete.each, object.maps.incomplete),
+      "map incomplete: LP_EVENTS of struct nothing, which is declared but not defined",
+      "hint: write its definition, struct nothing { … };, before it")
     object:close()
     open("sample"):load()
     for _, wrong in ipairs { ffi.typeof "uint64_t", ffi.typeof "char[8]", ffi.typeof "struct { int a; } *", 5LL } do
@@ -220,7 +235,139 @@ describe("an event stream", function()
     misuse("no 64%-bit member 'length'", maps.typed.each, maps.typed, { order = "time", time = "length" })
   end)
 
-  it("of a perf event array with fewer entries than CPUs gives what the first ones sent", function()
+  it("of other people's ring buffers is as large as their program says, unless it is told", function()
+    open("foreign"):load()
+    assert.are.equal(65536, object.maps.typed.max_entries)
+    assert.are.equal(65536, object.maps.untyped.max_entries)
+    object:close()
+    local maps = open("foreign").maps
+    maps.typed.max_entries, maps.untyped.bytes = 2 ^ 22, 2 ^ 16
+    object:load()
+    assert.are.equal(2 ^ 22, maps.typed.max_entries)
+    assert.is_true(maps.untyped.max_entries >= 2 ^ 16 * accounts.cpus())
+  end)
+
+  describe("of another's ring buffer", function()
+    local SIZE, RECORD = 4096, 32 -- bytes: of the buffer, and of a small event with its header
+    local FULL = SIZE / RECORD - 1 -- events: the kernel does not fill a ring buffer to its last byte
+
+    local function open_small(const)
+      open("foreign", nil, const).maps.typed.max_entries = SIZE
+      object:attach()
+      object.maps.typed:poll(0, function() end) -- from now on somebody wants to know
+    end
+
+    local function may_have_lost()
+      for _, source in ipairs(lp.stats().sources) do
+        if source.name == "typed" then return source.may_have_lost, source.high_water end
+      end
+    end
+
+    local function read()
+      local seen = 0
+      for _ in object.maps.typed:each { timeout = 0 } do seen = seen + 1 end
+      return seen
+    end
+
+    it("may be lost when it was full, to the byte", function()
+      open_small()
+      calls(FULL - 1)
+      assert.are.equal(FULL - 1, read())
+      assert.are.same({ false, SIZE - 2 * RECORD }, { may_have_lost() })
+      calls(FULL + 1)
+      assert.are.equal(FULL, read())
+      assert.are.same({ true, SIZE - RECORD }, { may_have_lost() })
+    end)
+
+    it("may be lost while a body runs, of a loop, of poll or of a handler", function()
+      for _, way in ipairs { "each", "poll", "on" } do
+        open_small()
+        calls(FULL / 2)
+        local seen = 0
+        local function body()
+          seen = seen + 1
+          if seen == 1 then calls(FULL) end
+          if seen == FULL then lp.stop() end
+        end
+        if way == "each" then
+          for _ in object.maps.typed:each { timeout = 0 } do body() end
+        elseif way == "poll" then
+          repeat until object.maps.typed:poll(0, body) == 0
+        else
+          lp.on(object.maps.typed, body)
+          lp.run { timeout = 1 }
+        end
+        assert.are.equal(FULL, seen, way)
+        assert.is_true(may_have_lost(), way)
+        object:close()
+        accounts.forget()
+      end
+    end)
+
+    it("may be lost after the loop", function()
+      open_small()
+      calls(3)
+      assert.are.equal(3, read())
+      calls(FULL + 1)
+      object:close()
+      assert.is_true(may_have_lost())
+      accounts.forget()
+      open_small() -- and before any was read
+      calls(FULL + 1)
+      assert.is_true(may_have_lost())
+    end)
+
+    it("may be lost when only the small ones found room", function()
+      open_small { large_every = 114 }
+      calls(115)
+      assert.are.equal(115, read())
+      assert.are.same({ true, SIZE - 168 }, { may_have_lost() })
+    end)
+  end)
+
+  it("of a perf buffer takes events of up to 65,516 bytes, and counts larger ones as lost", function()
+    local all, but = "0 1 2 3 4 5 6 7", "0 2 3 4 6 7"
+    local function numbers(map)
+      local seen = {}
+      for event in map:each { type = "struct event", timeout = 0 } do seen[#seen + 1] = tonumber(event.number) end
+      return table.concat(seen, " ")
+    end
+    for _, size in ipairs { 65516, 65517, 65528, 65552, 70000, 131072 } do
+      open("large", "perf", { large = size })
+      object.maps.events.bytes, object.maps.foreign.bytes = 2 ^ 20, 2 ^ 20
+      object:attach()
+      helper.on_cpu(0, function() calls(8) end)
+      for _, name in ipairs { "events", size ~= 65517 and "foreign" or nil } do -- that one leaves no trace there
+        assert.are.equal(size == 65516 and all or but, numbers(object.maps[name]), name .. size)
+        assert.are.equal(size == 65516 and 0 or 2, object.maps[name].lost)
+      end
+      object:close()
+    end
+    open("large", "ring").maps.events.bytes = 2 ^ 20
+    object:attach()
+    calls(8)
+    assert.are.equal(all, numbers(object.maps.events))
+  end)
+
+  it("has slots for lp_reserve of any size, on every CPU", function()
+    for _, kind in ipairs { "ring", "perf" } do
+      open("large", kind).maps.reserved.buffer = kind
+      object:attach()
+      for cpu = 0, accounts.cpus() - 1 do helper.on_cpu(cpu, function() calls(3) end) end
+      local seen, cpus = 0, {}
+      for event, size, cpu in object.maps.reserved:each { timeout = 0 } do
+        assert.are.equal(65512, kind == "ring" and size or size - 4)
+        assert.are.equal(tonumber(event.number), event.fill[65503])
+        seen, cpus[cpu] = seen + 1, true
+      end
+      assert.are.equal(3 * accounts.cpus(), seen)
+      assert.is_true(kind == "ring" or cpus[accounts.cpus() - 1])
+      assert.are.equal(0, object.maps.reserved.lost)
+      object:close()
+    end
+  end)
+
+  it("of a perf event array with fewer entries than CPUs gives what the first ones sent, and says so", function()
     open("foreign").maps.perf.max_entries = 1
     object:attach()
     local map, opts = object.maps.perf, { type = "struct event" }
@@ -230,6 +377,13 @@ describe("an event stream", function()
     if accounts.cpus() == 1 then return end
     helper.on_cpu(1, function() calls(5) end)
     assert.are.equal(0, map:poll(0.2, function() end, opts))
+    assert.is_true(lp.stats().sources[1].may_have_lost)
+    contains(accounts.footer()[1], "perf: may have lost events", "max_entries = " .. accounts.cpus() .. " helps")
+    object:close()
+    accounts.forget()
+    open("foreign"):attach()
+    object.maps.perf:poll(0, function() end, opts)
+    assert.is_false(lp.stats().sources[1].may_have_lost)
   end)
 
   it("wakes a sleeping loop when the buffer of another's program gets something", function()
@@ -263,6 +417,12 @@ describe("an event stream", function()
     assert.are.equal(helper.pid, list[1].pid)
     assert.are.equal(list[#list].number, map:snapshot()[#map:snapshot()].number)
     misuse("overwrites: it has a snapshot", map.each, map)
+    misuse("no 64%-bit member 'nothing'", map.snapshot, map, { time = "nothing" })
+    misuse("time is the name of a member", map.snapshot, map, { time = true })
+    object:close()
+    misuse("map typed is a ringbuf, .* only perf buffers can overwrite", function()
+      open("foreign").maps.typed.overwrite = true
+    end)
     object:close()
     open("sample", "ring").maps.events.overwrite = true
     misuse("only perf buffers can overwrite", object.load, object)
@@ -271,12 +431,46 @@ describe("an event stream", function()
     misuse("overwrite = true before load", object.maps.events.snapshot, object.maps.events)
   end)
 
+  it("that overwrites goes on while its snapshot is taken", function()
+    local directory, remove = helper.temporary_directory()
+    local producer = io.popen(("%s/tests/producer 1 100000 10000 >%s/out"):format(helper.build, directory), "w")
+    local pid
+    assert.is_true(helper.eventually(10, function()
+      pid = helper.exists(directory .. "/out") and tonumber(helper.read(directory .. "/out"):match "^%d+")
+      return pid
+    end))
+    object = helper.open("sample", { const = { only_pid = pid } })
+    object.maps.events.overwrite, object.maps.events.bytes = true, 2 ^ 24
+    object:attach()
+    producer:write "go\n"
+    producer:flush()
+    assert.is_true(helper.eventually(10, function() return object.data.sent > 0 end))
+    for _ = 1, 3 do
+      local list = object.maps.events:snapshot()
+      for i = 2, #list do assert.is_true(list[i].number > list[i - 1].number) end
+    end
+    producer:write "end\n"
+    producer:close()
+    remove()
+    -- Paused for 0.05 ms, or for as long as somebody else has this CPU; to copy it all would take 20 ms the first time.
+    assert.is_true(object.maps.events.lost < 1000, object.maps.events.lost)
+  end)
+
   it("refuses options that mean nothing", function()
     open("sample"):load()
     local map = object.maps.events
     misuse("max_delay is a number of seconds", map.each, map, { max_delay = "soon" })
     misuse("timeout is a number of seconds", map.each, map, { timeout = -1 })
     misuse('order can be "time"', map.each, map, { order = "size" })
+    for _, wrong in ipairs { true, {}, 5 } do
+      misuse("time is the name of a member", map.each, map, { order = "time", time = wrong })
+    end
+    misuse('pass order = "time" as well', map.each, map, { time = "time" })
+    misuse("no 64%-bit member 'nothing'", map.each, map, { order = "time", time = "nothing" })
+    for _, wrong in ipairs { 1 / 0, 1e300, 2 ^ 31 } do
+      misuse("bytes is a whole number above 0 and below 2%^31", map.each, map, { bytes = wrong })
+      misuse("pages is a whole number above 0 and below 2%^31", map.each, map, { pages = wrong })
+    end
     misuse("no type 'struct nothing'", map.each, map, { type = "struct nothing" })
     misuse("no member 'nothing'", function()
       object:attach()
