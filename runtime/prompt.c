@@ -16,10 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 #include <wchar.h>
 
 #include "error.h"
+#include "fatal.h"
 #include "luaprobe.h"
 
 enum {
@@ -28,7 +30,8 @@ enum {
 };
 
 static EditLine *editor;
-static History *lines; /* typed before */
+static History *lines;        /* typed before */
+static struct termios before; /* how the terminal was set */
 static const char *prompt_text = "";
 static bool editing; /* a line is on the screen */
 static int noted;    /* what the last key asks Lua for */
@@ -147,10 +150,18 @@ static void bind_keys(void)
     el_set(editor, EL_BIND, "\\e[F", "ed-move-to-end", NULL);
 }
 
+/* Called from a signal handler. */
+static void restore_terminal(void)
+{
+    (void)tcsetattr(STDIN_FILENO, TCSANOW, &before);
+}
+
 int lp_prompt_open(const char *history_path)
 {
     const char *up = NULL;
 
+    if (tcgetattr(STDIN_FILENO, &before) == 0)
+        lp_fatal_catch(restore_terminal);
     choose_characters();
     editor = el_init("luaprobe", stdin, stdout, stderr);
     lines = editor ? lp_history_open(history_path) : NULL;
@@ -212,7 +223,7 @@ static bool end_was_typed(void)
 
 void lp_prompt_begin(const char *text)
 {
-    fflush(stdout);
+    lp_output_flush();
     input_is_over = input_is_over || end_was_typed();
     prompt_text = text;
     editing = true;
@@ -307,7 +318,7 @@ void lp_prompt_show(void)
 {
     if (!editing)
         return;
-    fflush(stdout);
+    lp_output_flush();
     el_set(editor, EL_REFRESH);
 }
 
@@ -371,7 +382,7 @@ int lp_prompt_wait(int timeout_ms)
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
     int ready;
 
-    fflush(stdout);
+    lp_output_flush();
     if (input_is_over)
         return LP_PROMPT_END;
     ready = poll(&input, 1, timeout_ms);
@@ -393,7 +404,7 @@ int lp_prompt_read(char *out, size_t size, int timeout_ms)
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
     ssize_t got;
 
-    fflush(stdout);
+    lp_output_flush();
     if (poll(&input, 1, timeout_ms) <= 0)
         return 0;
     got = read(STDIN_FILENO, out, size);

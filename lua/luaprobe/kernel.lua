@@ -62,6 +62,7 @@ function M.find(name)
     local known = module.types:find(name)
     if known then return known end
   end
+  return nil
 end
 
 --- Finds a type of one module.

@@ -38,7 +38,7 @@ local function explain(failure, text)
 end
 
 local function write_error(state, text)
-  io.stdout:flush()
+  C.lp_output_flush()
   io.stderr:write(text, "\n")
   state.failed = true
 end
@@ -125,7 +125,7 @@ local function show_events(state)
   C.lp_prompt_hide()
   io.stdout:write(text)
   if is_due then
-    io.stdout:flush() -- the line is away while the handler runs, however long
+    C.lp_output_flush() -- the line is away while the handler runs, however long
     C.lp_stop_release() -- Ctrl-C is for the handler as long as it runs
     run_handlers(state)
     C.lp_stop_catch()
@@ -194,7 +194,7 @@ end
 local function tell_of_history()
   local why = C.lp_prompt_unremembered()
   if why == nil then return end
-  io.stdout:flush()
+  C.lp_output_flush()
   io.stderr:write("luaprobe: what you type will not be remembered: ", err.text_of(ffi.string(why)), "\n")
 end
 
@@ -221,18 +221,26 @@ end
 
 -- ---- a pipe --------------------------------------------------------------------------------------------------------
 
+local MOST = 262144 -- bytes of a line or a chunk, which is compiled again with each of its lines
+
 local function lines_of_input(state)
-  local rest = ""
+  local rest, is_skipping = "", false -- the rest of a line that is too long
   return function()
     while true do
       local line, after = rest:match "^([^\n]*)\n()"
       if line then
         rest = rest:sub(after)
-        return line
+        if not is_skipping then return line end
+        is_skipping = false
+      elseif #rest > MOST then
+        if not is_skipping then write_error(state, "error: a line takes " .. MOST .. " bytes at most") end
+        rest, is_skipping = "", true
       end
-      local got = C.lp_prompt_read(buffer, LINE, timeout())
+      local got = line and 0 or C.lp_prompt_read(buffer, LINE, timeout())
       if got > 0 then
         rest = rest .. ffi.string(buffer, got)
+      elseif got < 0 and is_skipping then
+        return nil
       elseif got < 0 then
         line, rest = rest, ""
         return line ~= "" and line or nil
@@ -244,10 +252,20 @@ local function lines_of_input(state)
   end
 end
 
+-- The first line may be what begins scripts: a mark of UTF-8, #!/usr/bin/env luaprobe.
+local function without_head(line)
+  return (line:gsub("^\239\187\191", ""):gsub("^#!.*", ""))
+end
+
 local function pipe(state)
-  local pending
+  local pending, is_first = nil, true
   for line in lines_of_input(state) do
+    if is_first then line, is_first = without_head(line), false end
     pending = take_line(state, pending, line)
+    if pending and #pending > MOST then
+      write_error(state, ("error: a chunk takes %d bytes at most; luaprobe FILE runs larger ones"):format(MOST))
+      pending = nil
+    end
     if C.lp_stop_pending() ~= 0 then return state.failed end
   end
   if pending then show_error(state, select(2, chunks.compile(pending)), pending) end

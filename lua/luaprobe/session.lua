@@ -158,7 +158,7 @@ end
 -- @tparam[opt] table opts `overwrite`: also when there is such a file
 -- @raise error of stage "save" when it cannot be written, or is there
 function M.save(path, opts)
-  if type(path) ~= "string" then err.misuse("lp.save takes a path, not a %s", type(path)) end
+  if not err.is_path(path) then err.misuse("lp.save takes a path, not %s", takes.shown(path)) end
   opts = takes.options("lp.save", opts, { overwrite = takes.switch })
   local there = not opts.overwrite and io.open(path)
   if there then

@@ -6,7 +6,8 @@ local M = {}
 
 local FOREVER = 1e9 -- seconds: thirty years
 
-local function shown(value)
+--- A value as messages name it.
+function M.shown(value)
   if type(value) == "string" then return ("%q"):format(value) end
   if type(value) == "number" or type(value) == "boolean" or value == nil then return tostring(value) end
   return "a " .. type(value)
@@ -33,13 +34,13 @@ end
 -- @tparam string what its name for the message
 function M.many(what, value)
   if value == nil or type(value) == "number" and value >= 1 and value < 2 ^ 31 and value % 1 == 0 then return end
-  err.misuse("%s is a whole number from 1 on, not %s", what, shown(value))
+  err.misuse("%s is a whole number from 1 on, not %s", what, M.shown(value))
 end
 
 --- What a process, a thread or a user is known by, or nil.
 function M.id(what, value)
   if value == nil or type(value) == "number" and value >= 0 and value < 2 ^ 32 and value % 1 == 0 then return end
-  err.misuse("%s is a whole number from 0 on, not %s", what, shown(value))
+  err.misuse("%s is a whole number from 0 on, not %s", what, M.shown(value))
 end
 
 --- A user's number, or nil: not (uid_t)-1, which the kernel keeps for "none" and the filter for any.
@@ -53,31 +54,31 @@ local COMM_LENGTH = 15 -- TASK_COMM_LEN is 16 with the NUL
 --- What a process can be called, or nil.
 function M.comm(what, value)
   if value == nil or type(value) == "string" and #value >= 1 and #value <= COMM_LENGTH then return end
-  err.misuse("%s is a text of 1 to %d characters, not %s", what, COMM_LENGTH, shown(value))
+  err.misuse("%s is a text of 1 to %d characters, not %s", what, COMM_LENGTH, M.shown(value))
 end
 
 --- A time, or nil.
 function M.seconds(what, value)
   if value == nil or type(value) == "number" and value > 0 and value < FOREVER then return end
-  err.misuse("%s takes a number of seconds, not %s", what, shown(value))
+  err.misuse("%s takes a number of seconds, not %s", what, M.shown(value))
 end
 
 --- A time that may be none at all, or for ever; or nil.
 function M.delay(what, value)
   if value == nil or type(value) == "number" and value >= 0 then return end
-  err.misuse("%s is a number of seconds, not %s", what, shown(value))
+  err.misuse("%s is a number of seconds, not %s", what, M.shown(value))
 end
 
 --- How often something happened.
 function M.count(what, value)
   if type(value) == "number" and value >= 0 and value < math.huge then return end
-  err.misuse("%s is a number from 0 on, not %s", what, shown(value))
+  err.misuse("%s is a number from 0 on, not %s", what, M.shown(value))
 end
 
 --- True, false, or nil.
 function M.switch(what, value)
   if value == nil or type(value) == "boolean" then return end
-  err.misuse("%s is true or false, not %s", what, shown(value))
+  err.misuse("%s is true or false, not %s", what, M.shown(value))
 end
 
 --- A table of options that are known, or nil.
@@ -87,7 +88,7 @@ end
 -- @treturn table the options
 function M.options(what, opts, known)
   if opts == nil then return {} end
-  if type(opts) ~= "table" then err.misuse("%s takes a table of options, not %s", what, shown(opts)) end
+  if type(opts) ~= "table" then err.misuse("%s takes a table of options, not %s", what, M.shown(opts)) end
   for name, value in pairs(opts) do
     local check = known[name]
     if not check then

@@ -83,7 +83,27 @@ lp.count("kprobe:x", { bye = 1 })
     end
     local _, err = through_pipe(("1\nlp.save %q\n"):format(saved))
     assert.is_truthy(err:find("is there already\n  hint: lp.save(", 1, true), err)
+    for _, path in ipairs { '""', '"a\\0b"', "5", "nil" } do
+      _, err = through_pipe(("lp.save(%s)\n"):format(path))
+      assert.is_truthy(err:find("error: lp.save takes a path, not ", 1, true), err)
+    end
     os.remove(saved)
+  end)
+
+  it("begins as scripts may, and no line or chunk is endless", function()
+    assert.are.equal("2\n", (through_pipe "\239\187\1911 + 1\n"))
+    assert.are.equal("2\n", (through_pipe "#!/usr/bin/env luaprobe\n1 + 1\n"))
+    local out, err, status = through_pipe("x = '" .. ("y"):rep(1e6) .. "'\n1 + 1\n")
+    assert.are.same({ "2\n", "error: a line takes 262144 bytes at most\n", 1 }, { out, err, status })
+    out, err, status = through_pipe("t = {\n" .. (("y"):rep(1000) .. ",\n"):rep(300) .. "1 + 1\n")
+    assert.is_truthy(err:find "^error: a chunk takes 262144 bytes at most; luaprobe FILE runs larger ones\n")
+    assert.is_truthy(out:find "2\n$")
+    assert.are.equal(1, status)
+    err = select(2, helper.run(("head -c 20000000 /dev/zero | timeout 60 %s"):format(helper.luaprobe)))
+    assert.are.equal("error: a line takes 262144 bytes at most\n", err)
+    if is_guest then return end
+    err = select(2, helper.run(("echo 1 + 1 | timeout 60 %s >/dev/full"):format(helper.luaprobe)))
+    assert.is_truthy(err:find "No space left on device", err)
   end)
 
   it("an unfinished chunk is an error, the last line needs no end", function()
@@ -327,6 +347,21 @@ describe("at a terminal", function()
     start "for i = 1, 3e8 do end"
     terminal:type "\4"
     terminal:wait("the end", function() return terminal.over end)
+  end)
+
+  it("leaves the terminal as it was when a signal ends it", function()
+    local path = state .. "/session.sh"
+    helper.write(path, ("stty -g\n%s\necho over\nstty -g\n"):format(helper.luaprobe))
+    local other = terminals.start(("env XDG_STATE_HOME=%s sh %s"):format(state, path))
+    other:wait("the prompt", function(screen) return screen:text():find "\n>$" end)
+    other:type 'ffi.cdef "int kill(int, int); int getpid(void);"\r'
+    other:type "lp.after(0.5, function() ffi.C.kill(ffi.C.getpid(), 1) end)\r1 + "
+    other:wait("the end", function() return other.over end)
+    local settings = {}
+    for line in other.screen:text():gmatch "%x+:%x+:%x+:[%x:]+" do settings[#settings + 1] = line end
+    assert.are.equal(2, #settings, other.screen:text())
+    assert.are.equal(settings[1], settings[2])
+    other:close()
   end)
 
   it("a terminal that becomes smaller than the line is followed", function()
