@@ -145,6 +145,14 @@ static int damaged(const struct cursor *cursor, const char *what)
     return refused(EBADMSG, cursor->script, text);
 }
 
+static void wrong_line(const struct cursor *cursor, const char *key)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), "the line '%s' of what is said of an object", key);
+    (void)damaged(cursor, text);
+}
+
 /* The next line as a string, or NULL at the end. */
 static char *take_line(struct cursor *cursor)
 {
@@ -165,12 +173,12 @@ static char *take(struct cursor *cursor, const char *key)
     size_t length = strlen(key);
 
     if (!line || strncmp(line, key, length) != 0 || line[length] != ' ' || line[length + 1] == '\0') {
-        damaged(cursor, key);
+        wrong_line(cursor, key);
         return NULL;
     }
     for (const char *c = line; *c; c++) {
         if ((unsigned char)*c < ' ' || (unsigned char)*c > '~') {
-            damaged(cursor, key);
+            wrong_line(cursor, key);
             return NULL;
         }
     }
@@ -186,7 +194,7 @@ static bool take_hex(struct cursor *cursor, const char *key, bool optional, cons
 {
     *out = take(cursor, key);
     if (*out && !is_hex(*out) && !(optional && strcmp(*out, "-") == 0)) {
-        damaged(cursor, key);
+        wrong_line(cursor, key);
         return false;
     }
     return *out != NULL;
@@ -200,7 +208,7 @@ static bool take_name(struct cursor *cursor, const char *key, const char **out)
         return false;
     for (const char *c = *out; *c; c++) {
         if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-", *c) || c - *out > 200) {
-            damaged(cursor, key);
+            wrong_line(cursor, key);
             return false;
         }
     }
@@ -214,12 +222,12 @@ static bool take_number(struct cursor *cursor, const char *key, uint32_t most, u
 
     if (digits == 0 || digits > 9 || text[digits] != '\0' || (digits > 1 && text[0] == '0')) {
         if (text)
-            damaged(cursor, key);
+            wrong_line(cursor, key);
         return false;
     }
     *out = (uint32_t)strtoul(text, NULL, 10);
     if (*out > most) {
-        damaged(cursor, key);
+        wrong_line(cursor, key);
         lp_error_hint("a packed object may have %u bytes", (unsigned)LP_PACK_OBJECT_SIZE);
         return false;
     }
@@ -244,7 +252,7 @@ static bool take_data(struct cursor *cursor, struct entry *entry)
         char *newline = memchr(cursor->next, '\n', (size_t)(cursor->end - cursor->next));
 
         if (!newline) {
-            damaged(cursor, "data");
+            wrong_line(cursor, "data");
             return false;
         }
         cursor->next = newline + 1;

@@ -92,7 +92,7 @@ end
 function Pack:block(source, flags)
   local found, failure = for_here(self, function(entry)
     return entry.source == source and entry.flags == flags
-  end, "this BPF program")
+  end, "which")
   self.other_machine = failure
   return found
 end
