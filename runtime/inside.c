@@ -86,7 +86,9 @@ int lp_binary_check_inside(struct lp_binary *binary, const char *symbol, uint64_
         return 0;
     lp_error_set(EINVAL, "attach", "%s: %s+%llu (0x%llx) is not the start of an instruction", binary->path, symbol,
                  (unsigned long long)within, (unsigned long long)offset);
-    lp_error_hint("instructions begin at +%llu and +%llu; objdump -d shows them all",
-                  (unsigned long long)(label + starts.before), (unsigned long long)(label + starts.after));
+    starts.before += label;
+    starts.after += label;
+    lp_error_hint("instructions begin at +%llu and +%llu; objdump -d shows them all", (unsigned long long)starts.before,
+                  (unsigned long long)starts.after);
     return -EINVAL;
 }
