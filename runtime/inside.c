@@ -28,8 +28,7 @@ static const struct lp_symbol *enclosing(const struct lp_binary *binary, uint64_
     return found;
 }
 
-/* The last label from a function's start to an address. Each begins an instruction, also one behind data in the code.
- */
+/* The last label from a function's start to an address: each begins an instruction, also behind data in the code. */
 static uint64_t last_label(const struct lp_binary *binary, uint64_t start, uint64_t address)
 {
     uint64_t last = start;
