@@ -7,6 +7,9 @@ pkg_check_modules(LIBELF REQUIRED libelf)
 pkg_check_modules(ZLIB REQUIRED zlib)
 pkg_check_modules(LIBEDIT REQUIRED libedit)
 pkg_check_modules(LIBMD REQUIRED libmd)
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL x86_64)
+  pkg_check_modules(CAPSTONE REQUIRED capstone>=4.0)
+endif()
 
 find_program(LUAJIT NAMES luajit REQUIRED)
 find_program(CLANG NAMES clang REQUIRED)
@@ -64,11 +67,29 @@ if(NOT STATIC_LIBEDIT_WORKS)
   set(libedit edit)
 endif()
 
+# Of capstone only x86's decoder is needed, but its archive's entry refers to those of all processors, 5 MB of them. Nor
+# are its symbols for others: a script may load a whole capstone.
+if(CAPSTONE_FOUND)
+  prefer_static(capstone capstone)
+  set(only_x86 ${CMAKE_SOURCE_DIR}/cmake/capstone.ld ${capstone} -Wl,--exclude-libs,libcapstone.a)
+  set(CMAKE_REQUIRED_LIBRARIES ${only_x86})
+  check_c_source_compiles("#include <capstone/capstone.h>
+    int main(void) { csh handle; return cs_open(CS_ARCH_X86, CS_MODE_64, &handle); }" CAPSTONE_OF_X86_WORKS)
+  unset(CMAKE_REQUIRED_LIBRARIES)
+  if(ARCHIVE_capstone AND CAPSTONE_OF_X86_WORKS)
+    set(capstone ${only_x86})
+  endif()
+endif()
+
 add_library(luaprobe_dependencies INTERFACE)
 prefer_static(bpf libbpf)
 prefer_static(z zlib)
 prefer_static(md libmd)
 target_link_libraries(luaprobe_dependencies INTERFACE ${libbpf} ${libelf} ${zlib} ${libmd} ${libedit})
+
+# Apart from the others, which the tests' helpers link as well.
+add_library(luaprobe_decoder INTERFACE)
+target_link_libraries(luaprobe_decoder INTERFACE ${capstone})
 
 # All of LuaJIT is kept, also what only the C modules of other packages call.
 add_library(luaprobe_luajit INTERFACE)

@@ -150,11 +150,12 @@ bool lp_binary_file_offset(const struct lp_binary *binary, uint64_t address, boo
     return false;
 }
 
-int lp_binary_check(const struct lp_binary *binary, uint64_t offset)
+/* The segment that holds an offset in the file: the one that is executed, if two do. */
+static bool segment_of(const struct lp_binary *binary, uint64_t offset, GElf_Phdr *out)
 {
     GElf_Phdr segment;
     size_t count;
-    bool mapped = false;
+    bool found = false;
 
     if (elf_getphdrnum(binary->elf, &count) != 0)
         count = 0;
@@ -162,10 +163,31 @@ int lp_binary_check(const struct lp_binary *binary, uint64_t offset)
         if (!segment_at(binary, i, &segment) || offset < segment.p_offset ||
             offset - segment.p_offset >= segment.p_filesz)
             continue;
+        *out = segment;
+        found = true;
         if (segment.p_flags & PF_X)
-            return 0;
-        mapped = true;
+            break;
     }
+    return found;
+}
+
+bool lp_binary_address(const struct lp_binary *binary, uint64_t offset, uint64_t *address)
+{
+    GElf_Phdr segment;
+
+    if (!segment_of(binary, offset, &segment) || !(segment.p_flags & PF_X))
+        return false;
+    *address = offset - segment.p_offset + segment.p_vaddr;
+    return true;
+}
+
+int lp_binary_check(const struct lp_binary *binary, uint64_t offset)
+{
+    GElf_Phdr segment;
+    bool mapped = segment_of(binary, offset, &segment);
+
+    if (mapped && (segment.p_flags & PF_X))
+        return 0;
     lp_error_set(EINVAL, "attach", "%s: offset 0x%llx is %s", binary->path, (unsigned long long)offset,
                  mapped ? "not in a part of the file that is executed" : "in no part of the file that is mapped");
     lp_error_hint("the offset is that in the file, as objdump -F shows it");

@@ -466,6 +466,12 @@ void lp_binary_close(struct lp_binary *binary);
 int lp_binary_resolve(struct lp_binary *binary, const char *symbol, uint64_t within, uint64_t *offset);
 /* Whether an offset in the file is one of instructions: 0, or why not. */
 int lp_binary_check(const struct lp_binary *binary, uint64_t offset);
+/*
+ * Whether an instruction begins at an offset in the file, which is `within` bytes behind the start of a function; with
+ * an empty symbol, in whichever the symbols tell. A probe elsewhere would break the program. 0 as well where that
+ * cannot be told.
+ */
+int lp_binary_check_inside(struct lp_binary *binary, const char *symbol, uint64_t within, uint64_t offset);
 /* Whether the Go compiler made it, whose stacks a uretprobe breaks. */
 bool lp_binary_is_go(const struct lp_binary *binary);
 

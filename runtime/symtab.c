@@ -127,7 +127,7 @@ static int by_name(const void *a, const void *b)
     return one->value < other->value ? -1 : one->value > other->value;
 }
 
-static int load(struct lp_binary *binary)
+int lp_binary_load(struct lp_binary *binary)
 {
     GElf_Shdr header;
     bool good;
@@ -176,7 +176,7 @@ static bool is_wanted(const struct wanted *wanted, const struct lp_symbol *symbo
     return version && strcmp(version, wanted->version) == 0;
 }
 
-static bool is_function(const struct lp_binary *binary, const struct lp_symbol *symbol)
+bool lp_binary_is_function(const struct lp_binary *binary, const struct lp_symbol *symbol)
 {
     uint64_t offset;
 
@@ -211,7 +211,7 @@ static int not_there(const struct lp_binary *binary, const char *symbol, const s
 
     lp_nearest_begin(&nearest, wanted->name, found, 3);
     for (size_t i = 0; i < binary->symbol_count; i++) {
-        if (is_function(binary, &binary->symbols[i]))
+        if (lp_binary_is_function(binary, &binary->symbols[i]))
             lp_nearest_offer(&nearest, binary->symbols[i].name);
     }
     lp_error_set(ENOENT, "attach", "%s: has no function %s%s", binary->path, symbol,
@@ -276,7 +276,7 @@ static int resolve(struct lp_binary *binary, const char *symbol, uint64_t *offse
     uint64_t offsets[MOST];
     int count = 0;
     size_t length = strcspn(symbol, "@");
-    int error = load(binary);
+    int error = lp_binary_load(binary);
 
     *size = 0;
 
@@ -293,7 +293,7 @@ static int resolve(struct lp_binary *binary, const char *symbol, uint64_t *offse
 
         if (!is_wanted(&wanted, found))
             continue;
-        if (!is_function(binary, found)) {
+        if (!lp_binary_is_function(binary, found)) {
             note_other(binary, found, &others);
             continue;
         }
@@ -330,13 +330,13 @@ int lp_binary_resolve(struct lp_binary *binary, const char *symbol, uint64_t wit
 
 bool lp_binary_function(struct lp_binary *binary, uint64_t *position, struct lp_binary_function *out)
 {
-    if (load(binary) != 0)
+    if (lp_binary_load(binary) != 0)
         return false;
     for (; *position < binary->symbol_count; ++*position) {
         const struct lp_symbol *symbol = &binary->symbols[*position];
         const struct lp_symbol *last = *position > 0 ? symbol - 1 : NULL;
 
-        if (!is_function(binary, symbol) || symbol->type != STT_FUNC || strchr(symbol->name, '@') ||
+        if (!lp_binary_is_function(binary, symbol) || symbol->type != STT_FUNC || strchr(symbol->name, '@') ||
             (last && strcmp(last->name, symbol->name) == 0 && last->value == symbol->value))
             continue;
         *out = (struct lp_binary_function){.name = symbol->name, .size = symbol->size};

@@ -99,6 +99,9 @@ local function locate(binary, path, target)
   offset_buffer[0] = target.offset
   local code = target.name ~= "" and C.lp_binary_resolve(binary, target.name, target.offset, offset_buffer) or 0
   if code == 0 then code = C.lp_binary_check(binary, offset_buffer[0]) end
+  if code == 0 and (target.name == "" or target.offset ~= 0) then -- not a function's start, which needs no look
+    code = C.lp_binary_check_inside(binary, target.name, target.offset, offset_buffer[0])
+  end
   if code ~= 0 then return nil, told(target) end
   return targets.with(target, { path = path, offset = offset_buffer[0], wildcard = false })
 end

@@ -160,6 +160,85 @@ static void offsets_must_lie_in_code(void **state)
     assert_non_null(strstr(lp_error_last()->message, "in no part of the file that is mapped"));
 }
 
+/* Whether a probe may be at a place in a function of the library, named by the function as by its offset in the file.
+ */
+static bool begins(const char *function, uint64_t within)
+{
+    uint64_t offset;
+    int named;
+
+    assert_int_equal(lp_binary_resolve(library, function, within, &offset), 0);
+    named = lp_binary_check_inside(library, function, within, offset);
+    if (strcmp(function, "unsized") != 0)
+        assert_int_equal(lp_binary_check_inside(library, "", offset, offset), named);
+    return named == 0;
+}
+
+static void places_are_told_from_those_inside_instructions(void **state)
+{
+#ifdef __x86_64__
+    /* '|' where an instruction begins, or where what is before it cannot be decoded. */
+    static const struct {
+        const char *function;
+        const char *places;
+    } rows[] = {
+        {"instructions", "|.|....|...|.....|............|||||"},
+        {"labelled", "|.||.|"},
+        {"unsized", "|.|"},
+    };
+#else
+    static const struct {
+        const char *function;
+        const char *places;
+    } rows[] = {{"plain", "|...|...|...|..."}};
+#endif
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        for (uint64_t within = 0; rows[i].places[within] != '\0'; within++) {
+            if (begins(rows[i].function, within) != (rows[i].places[within] == '|'))
+                fail_msg("%s+%d", rows[i].function, (int)within);
+        }
+    }
+}
+
+static void a_place_inside_an_instruction_is_refused_with_those_beside_it(void **state)
+{
+#ifdef __x86_64__
+    static const char *const expected[] = {"instructions+3 (0x", "begin at +2 and +7"};
+    const char *function = "instructions";
+#else
+    static const char *const expected[] = {"plain+3 (0x", "begin at +0 and +4"};
+    const char *function = "plain";
+#endif
+    uint64_t offset;
+
+    (void)state;
+    assert_int_equal(lp_binary_resolve(library, function, 3, &offset), 0);
+    for (int raw = 0; raw < 2; raw++) {
+        assert_int_equal(lp_binary_check_inside(library, raw ? "" : function, raw ? offset : 3, offset), -EINVAL);
+        assert_string_equal(lp_error_last()->stage, "attach");
+        assert_non_null(strstr(lp_error_last()->message, expected[0]));
+        assert_non_null(strstr(lp_error_last()->message, "is not the start of an instruction"));
+        assert_non_null(strstr(lp_error_last()->hint, expected[1]));
+    }
+}
+
+static void where_no_symbol_tells_a_function_any_place_is_good(void **state)
+{
+    struct lp_binary *binary = lp_binary_open(STRIPPED_PROGRAM);
+    struct lp_usdt probe; /* at the start of callee, whose symbol is not there */
+    uint64_t position = 0;
+
+    (void)state;
+    assert_non_null(binary);
+    assert_true(lp_binary_usdt(binary, &position, &probe));
+    for (uint64_t within = 0; within < 9; within++)
+        assert_int_equal(lp_binary_check_inside(binary, "", 0, probe.offset + within), 0);
+    assert_int_equal(lp_binary_check_inside(binary, "", 0, UINT64_MAX), 0);
+    lp_binary_close(binary);
+}
+
 static void functions_are_listed_once_each_by_name(void **state)
 {
     struct lp_binary_function function;
@@ -249,6 +328,8 @@ static void read_all_of(const char *path)
     (void)lp_binary_resolve(binary, "versioned", 0, &offset);
     (void)lp_binary_resolve(binary, "nothing", 0, &offset);
     (void)lp_binary_is_go(binary);
+    for (offset = 0x1000; offset < 0x1200; offset += 7)
+        (void)lp_binary_check_inside(binary, "", offset, offset);
     while (lp_binary_function(binary, &position, &function))
         continue;
     position = 0;
@@ -296,6 +377,9 @@ int main(void)
         cmocka_unit_test(an_offset_behind_a_function_stays_in_it),
         cmocka_unit_test(a_stripped_program_is_told_as_such_and_its_debug_file_is_not_needed_for_exports),
         cmocka_unit_test(offsets_must_lie_in_code),
+        cmocka_unit_test(places_are_told_from_those_inside_instructions),
+        cmocka_unit_test(a_place_inside_an_instruction_is_refused_with_those_beside_it),
+        cmocka_unit_test(where_no_symbol_tells_a_function_any_place_is_good),
         cmocka_unit_test(functions_are_listed_once_each_by_name),
         cmocka_unit_test(usdt_probes_are_read_from_the_notes),
         cmocka_unit_test(what_is_no_binary_is_refused),

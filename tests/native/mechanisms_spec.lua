@@ -423,6 +423,24 @@ describe("a binary", function()
     assert.are.equal(7, count(path, "uprobe:" .. path .. ":" .. list:match "callee (0x%x+)"))
   end)
 
+  -- callee begins with a nop, one byte on x86 and four on arm64; what follows is longer.
+  it("is probed where instructions begin and nowhere else", function()
+    local second = jit.arch == "x64" and 1 or 4
+    local inside = ("%s:callee+%d"):format(callee, second + 1)
+    for _, mechanism in ipairs { "auto", "perf", "legacy" } do
+      assert.are.equal(7, count(callee, ("%s+%d"):format(UPROBE, second), nil, { mechanism = mechanism }))
+      -- callee runs to its end, so nothing is in its way.
+      helper.contains(tostring(count(callee, "uprobe:" .. inside, nil, { mechanism = mechanism })), "uprobe:" .. inside,
+        ("callee+%d (0x"):format(second + 1), "is not the start of an instruction",
+        ("instructions begin at +%d and +%d"):format(second, jit.arch == "x64" and 4 or 8))
+      assert.are.equal(0, our_events())
+    end
+    local start = helper.luaprobe_run("list -v " .. UPROBE):match "callee (0x%x+)"
+    helper.contains(tostring(count(callee, ("uprobe:%s:0x%x"):format(callee, tonumber(start) + second + 1))),
+      "is not the start of an instruction")
+    assert.are.equal(7, count(callee, ("uprobe:%s:0x%x"):format(callee, tonumber(start) + second)))
+  end)
+
   it("of Go takes no uretprobe, unless it is forced", function()
     local path = helper.absolute(helper.build .. "/tests/callee_go")
     local refusal = count(path, "uretprobe:" .. path .. ":callee", "on_uretprobe")
