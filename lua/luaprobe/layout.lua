@@ -125,12 +125,26 @@ local function no_member(tag, name)
   err.misuse("%s has no member '%s'", named(tag), tostring(name))
 end
 
--- FFI calls newindex for what can be written only.
-local function accessors(tag, fields)
-  local extensions = M.extensions
+-- What reads and writes FFI's own members, by name, made when first asked for; false for other names. LuaJIT 2.1
+-- compiles `struct[name]` with a name that FFI does not know so that the name is not looked at again (lj_crecord.c has a
+-- trace depend on the names of fields only): then __index is called for members that FFI knows as well.
+local function own_members(members)
+  return setmetatable({}, { __index = function(made, name)
+    made[name] = members[name] ~= nil and {
+      get = loadstring(("local struct = ... return struct[%q]"):format(name)),
+      set = loadstring(("local struct, new = ... struct[%q] = new"):format(name)),
+    }
+    return made[name]
+  end })
+end
+
+-- `fields` are those of the members that FFI does not know. It calls newindex for what can be written only.
+local function accessors(tag, fields, members)
+  local extensions, own = M.extensions, own_members(members)
   local function index(self, name)
     local field = fields[name]
     if not field then
+      if own[name] then return own[name].get(self) end
       local extension = extensions[tag]
       if extension then return extension(self, name) end
       no_member(tag, name)
@@ -142,7 +156,9 @@ local function accessors(tag, fields)
     return number
   end
   local function newindex(self, name, number)
-    local field = fields[name] or no_member(tag, name)
+    local field = fields[name]
+    if not field and own[name] then return own[name].set(self, number) end
+    if not field then no_member(tag, name) end
     if field.pointer then err.misuse("%s of %s is an array: assign its elements", name, named(tag)) end
     if not field.bool and (type(number) == "string" or not tonumber(number)) then
       err.misuse("%s of %s is a number, not a %s", name, named(tag), type(number))
@@ -210,7 +226,7 @@ local function declare_struct(form, types, type)
   local tag = new_tag(type)
   told(type, ffi.cdef, ("%s %s;"):format(tag, text))
   check_layout(types, type, ffi.typeof(tag), beyond)
-  local index, newindex = accessors(tag, beyond or {})
+  local index, newindex = accessors(tag, beyond or {}, types:fields(type))
   ffi.metatype(tag, { __index = index, __newindex = newindex, __tostring = M.show })
   form.tags[key], M.described[tag] = tag, type
   return tag

@@ -119,6 +119,28 @@ describe("a struct with a member of every kind", function()
     object:close()
   end)
 
+  it("gives every member by a variable name, whichever of them the loop was compiled for", function()
+    local object = filled()
+    local value, names = object.maps.kept:get(0), {}
+    for name in pairs(object.types:fields(object.types:find "struct every")) do names[#names + 1] = name end
+    local expected = {}
+    for _, name in ipairs(names) do expected[name] = tostring(loadstring(("return (...)[%q]"):format(name))(value)) end
+    jit.opt.start "hotloop=2"
+    for _, first in ipairs(names) do
+      local list = { first, first, first, first, first, unpack(names) }
+      local read = loadstring "local value, list, found = ... for i = 1, #list do found[list[i]] = value[list[i]] end"
+      local found = {}
+      local ok, failure = pcall(read, value, list, found)
+      if not ok then jit.opt.start "hotloop=56" end
+      assert.is_true(ok, ("%s first: %s"):format(first, tostring(failure)))
+      for name, text in pairs(expected) do
+        if not text:find "^cdata<" then assert.are.equal(text, tostring(found[name])) end
+      end
+    end
+    jit.opt.start "hotloop=56"
+    object:close()
+  end)
+
   it("may be packed, or have bits in anonymous members", function()
     local object = filled()
     assert.are.same({ first = 1, second = 0xdeadbeef, low = 0xabcde, high = 0x54321, last = 255 }, object.data.packed)

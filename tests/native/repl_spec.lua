@@ -444,7 +444,8 @@ describe("at a terminal", function()
     if is_guest then return pending "takes too long in an emulated guest" end
     terminal:line(('t = lp.trace("uprobe:%s:callee", "arg0")'):format(callee))
     local load = helper.start((
-      "sh -c 'for i in $(seq 80); do echo 100; sleep 0.1; done | %s >/dev/null'"):format(callee))
+      "sh -c 'for i in $(seq 3000); do [ -e %s/over ] && break; echo 100; sleep 0.1; done | %s >/dev/null'"):format(
+      state, callee))
     local long = "x = '" .. ("which wraps, "):rep(5)
       .. "the line that is edited, longer than a row of the screen, so it goes on in the next, and on'"
     for i = 1, #long, 3 do
@@ -466,6 +467,7 @@ describe("at a terminal", function()
     assert.is_true(select(2, terminal.raw:gsub("arg0=3", "")) > count_before + 200,
       "events came while the line was there")
     -- A prompt alone may be the one before the last line; no event looks like this.
+    helper.write(state .. "/over", "")
     terminal:type "\rt:detach() print 'detached'\r"
     terminal:wait("the prompt", function(screen) return screen:tail(4):find "\ndetached\n>%s*$" end)
     terminal.seen = #terminal.screen:text()
