@@ -126,8 +126,8 @@ local function no_member(tag, name)
 end
 
 -- What reads and writes FFI's own members, by name, made when first asked for; false for other names. LuaJIT 2.1
--- compiles `struct[name]` with a name that FFI does not know so that the name is not looked at again (lj_crecord.c has a
--- trace depend on the names of fields only): then __index is called for members that FFI knows as well.
+-- compiles `struct[name]` with a name that FFI does not know so that the name is not looked at again (in lj_crecord.c a
+-- trace depends on the names of fields only): then __index is called for members that FFI knows as well.
 local function own_members(members)
   return setmetatable({}, { __index = function(made, name)
     made[name] = members[name] ~= nil and {
