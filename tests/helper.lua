@@ -105,6 +105,8 @@ function M.luaprobe_run(arguments)
   return M.run(M.luaprobe .. " " .. arguments)
 end
 
+local started = {} -- jobs that nobody waited for, as keys
+
 --- Starts a shell command in the background.
 -- @treturn table `pid`; `wait()` gives what run does; `out()` and `err()` what it printed so far; `signal(number)`
 function M.start(command)
@@ -128,9 +130,21 @@ function M.start(command)
     assert(M.eventually(patience or 60, function() return read "status" ~= "" end), "still running: " .. command)
     local out, err, status = read "out", read "err", tonumber(read "status")
     remove()
+    started[job] = nil
     return out, err, status
   end
+  function job.is_over() return read "status" ~= "" end
+  started[job] = true
   return job
+end
+
+-- Ends what a test that failed left running.
+local function end_started()
+  for job in pairs(started) do
+    if not job.is_over() then job.signal(9) end
+    pcall(job.wait, 10)
+    started[job] = nil
+  end
 end
 
 --- Waits until a condition holds.
@@ -237,7 +251,10 @@ end
 function M.check_leaks(before_each, after_each)
   local before
   before_each(function() before = M.holdings() end)
-  after_each(function() M.assert_nothing_left(before) end)
+  after_each(function()
+    end_started()
+    M.assert_nothing_left(before)
+  end)
 end
 
 function M.has_program(name)
