@@ -57,9 +57,10 @@ function Handle:__tostring()
   return ("%s: the handler at %s"):format(self.what, place_of(self.fn))
 end
 
+-- Timers that are due are the first ones, mostly.
 local function remove(list, entry)
-  for i = #list, 1, -1 do
-    if list[i] == entry then table.remove(list, i) end
+  for i = 1, #list do
+    if list[i] == entry then return table.remove(list, i) end
   end
 end
 
@@ -99,7 +100,10 @@ local function add_timer(what, seconds, fn, opts, period)
   check_on_error(opts.on_error)
   local timer = setmetatable({ what = ("%s %g s"):format(period and "every" or "after", seconds), fn = fn,
     due = limits.now() + seconds * 1e9, period = period and seconds * 1e9, on_error = opts.on_error }, Handle)
-  function timer.stop() remove(timers, timer) end
+  function timer.stop()
+    timer.is_over = true -- also when it is due in the same round as what stops it
+    remove(timers, timer)
+  end
   timers[#timers + 1] = timer
   return timer
 end
@@ -142,7 +146,7 @@ local function fire_timers(on_error)
   local now, due = limits.now(), next_due()
   if not due or now < due then return end
   for _, timer in ipairs(copy_of(timers)) do
-    if now >= timer.due and not state.stopped then
+    if now >= timer.due and not state.stopped and not timer.is_over then
       if timer.period then
         timer.due = timer.due + timer.period * math.ceil((now - timer.due + 1) / timer.period)
       else
