@@ -51,11 +51,13 @@ local function named_by_user(wanted)
   return list
 end
 
+local MANY = 100 -- names: looking each of so many up would take longer than attaching to all of them
+
 -- The list with the functions that the user named as this kernel has them: multi does not tell which name is missing,
--- and takes the first function of a name that several have.
-local function settle_names(wanted, list, explained)
+-- and takes the first function of a name that several have. Those of many names are looked up when it was refused.
+local function settle_names(wanted, list, explained, was_refused)
   local named, settled = named_by_user(wanted), {}
-  if #named == 0 then return list end
+  if #named == 0 or #named > MANY and not was_refused then return list end
   local symbols = ksyms().named(named)
   for _, target in ipairs(list) do
     local same = symbols[target.name]
@@ -75,13 +77,14 @@ end
 -- @tparam {table,…} list what they stand for
 -- @tparam function explained asks the doctor about a function of which a step fails: target, step → its result, or nil
 --   and the error
+-- @tparam[opt] boolean was_refused that multi did not take them
 -- @treturn {table,…} nil and the error
-function M.functions(wanted, list, explained)
+function M.functions(wanted, list, explained, was_refused)
   local failure = check(list)
   if failure then return nil, failure end
   if not targets.is_kernel(list[1]) then return list end
   local settled
-  settled, failure = settle_names(wanted, list, explained)
+  settled, failure = settle_names(wanted, list, explained, was_refused)
   if not settled then return nil, failure end
   return require("luaprobe.namesakes").for_multi(wanted, settled)
 end

@@ -151,7 +151,11 @@ local function open_multi(wanted, list, raw)
   if is_of_names then raw.functions = array else raw.offsets = array end
   local handle
   handle, failure = open_handle(functions[1], raw)
-  if not handle then return nil, failure end
+  if not handle then
+    local _, better
+    if failure.code ~= "EOPNOTSUPP" then _, better = multi.functions(wanted, list, explained, true) end
+    return nil, better or failure
+  end
   return { ffi.gc(handle, function(closed)
     C.lp_probe_close(closed)
     return array, functions

@@ -5,6 +5,7 @@
 --
 -- Exits 77 where the kernel has no kprobes, 1 when a bar is missed.
 local C = require "luaprobe.cdef"
+local ksyms = require "luaprobe.ksyms"
 local traceable = require "luaprobe.traceable"
 local lp = require "luaprobe"
 
@@ -29,12 +30,13 @@ local function load(program)
   return object, object.programs[program]
 end
 
--- Functions that can be traced, by name.
+-- Functions that can be traced, by name; a name that several have is refused.
 local function a_thousand()
-  local list = {}
-  for _, name in ipairs(traceable.find "*") do
-    -- The kernel resolves each name alone, so one that two functions have would be refused.
-    if #list < 1000 and name:find "^[a-z]" then list[#list + 1] = name end
+  local named, list = {}, {}
+  for i, name in ipairs(traceable.find "[a-z]*") do named[i] = { name = name } end
+  local symbols = ksyms.named(named)
+  for _, each in ipairs(named) do
+    if #list < 1000 and #symbols[each.name] == 1 then list[#list + 1] = each.name end
   end
   return list
 end
