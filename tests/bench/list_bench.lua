@@ -3,7 +3,7 @@
 --
 --   tests/vm/run 6.12 -- luaprobe tests/bench/list_bench.lua
 --
--- Exits 77 where the kernel does not say, 1 when the bar is missed: 300 ms; or 2.5 times what cat takes, where the
+-- Exits 77 where the kernel does not say, 1 when the bar is missed: 300 ms; or 3 times what cat takes, where the
 -- processor is emulated and cat alone needs most of that.
 local C = require "luaprobe.cdef"
 local traceable = require "luaprobe.traceable"
